@@ -1,0 +1,68 @@
+/*
+ * The guests, through libvirt. The only file that includes libvirt's headers
+ * is hypervisor.c; a guest is named by its UUID (text, 36 characters).
+ *
+ * Guests are transient domains started from a text that the caller keeps.
+ * Thread-safe. Nothing here knows vaults, policies or the catalogue.
+ */
+#ifndef DAEMON_HYPERVISOR_H
+#define DAEMON_HYPERVISOR_H
+
+#include <stdbool.h>
+
+#include "recorder/error.h"
+
+struct hypervisor;
+
+enum hypervisor_state {
+	HYPERVISOR_STOPPED,
+	HYPERVISOR_STARTING,	/* libvirt is at it */
+	HYPERVISOR_RUNNING,
+	HYPERVISOR_PAUSED,	/* as after an I/O error */
+	HYPERVISOR_CRASHED,	/* it ended by itself and not by its own wish */
+};
+
+struct hypervisor_options {
+	const char *uri;	/* "embed" or a libvirt URI */
+	const char *root;	/* folder for embed; created; a short path */
+	/* A guest changed its state (own thread; do not block long). */
+	void (*changed)(void *data, const char *uuid,
+			enum hypervisor_state state, const char *why);
+	void *data;
+};
+
+/* Finds the guests that run since an earlier time. */
+int hypervisor_new(struct hypervisor **h,
+		   const struct hypervisor_options *options,
+		   struct error *error);
+/* Leaves the guests running. */
+void hypervisor_free(struct hypervisor *h);
+
+/* "libvirt 9.0.0, QEMU 7.2.22" */
+int hypervisor_version(struct hypervisor *h, char *text, unsigned size,
+		       struct error *error);
+
+/* Starts a transient domain. -EEXIST when that UUID runs already. */
+int hypervisor_start(struct hypervisor *h, const char *xml,
+		     struct error *error);
+
+/* Asks the guest to shut down (ACPI), or with force ends it now. Returns at
+ * once when asked, after it is gone when forced; 0 when it is not there. */
+int hypervisor_stop(struct hypervisor *h, const char *uuid, bool force,
+		    struct error *error);
+
+enum hypervisor_state hypervisor_state(struct hypervisor *h, const char *uuid);
+
+/* The live definition, expanded by libvirt; free() it. */
+int hypervisor_live_xml(struct hypervisor *h, const char *uuid, char **xml,
+			struct error *error);
+
+/*
+ * A new connected stream socket to the guest's SPICE server, for one channel,
+ * that needs no password (any well-formed ticket passes). It is one end of a
+ * TCP loopback pair: spice-server turns compression off for Unix sockets.
+ */
+int hypervisor_open_graphics(struct hypervisor *h, const char *uuid, int *fd,
+			     struct error *error);
+
+#endif

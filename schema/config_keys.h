@@ -1,0 +1,37 @@
+/*
+ * Every key of mediavmd.conf, once: parser, defaults, `config check`, help
+ * and mediavmd.conf(5) follow this table.
+ *
+ * CONFIG_KEY(section, key, kind, field, default, text)
+ *   kind: STRING, PATH, NUMBER(min,max as MIN and MAX below), DURATION (s)
+ *   field: member of struct config (daemon/config.h)
+ */
+CONFIG_KEY("daemon", "state", PATH, state, MEDIAVM_LOCALSTATEDIR "/lib/mediavm",
+	   "folder of the catalogue, the vaults and the recordings")
+CONFIG_KEY("daemon", "run", PATH, run, "/run/mediavm",
+	   "folder of the sockets")
+CONFIG_KEY("libvirt", "uri", STRING, libvirt_uri, "embed",
+	   "embed (no libvirtd needed) or a libvirt URI such as qemu:///system")
+CONFIG_KEY("libvirt", "emulator", PATH, emulator, "/usr/bin/qemu-system-x86_64",
+	   "QEMU")
+CONFIG_KEY("libvirt", "accelerator", STRING, accelerator, "auto",
+	   "auto (KVM if it really works, otherwise TCG), kvm or tcg")
+CONFIG_KEY("gateway", "address", STRING, gateway_address, "0.0.0.0",
+	   "addresses to listen on for SPICE over TLS, separated by spaces")
+CONFIG_KEY("gateway", "port", NUMBER, gateway_port, "5930",
+	   "TLS port of all vaults; 0 takes a free one")
+CONFIG_KEY("gateway", "host", STRING, gateway_host, "",
+	   "name or address that viewers shall connect to; empty: the name of "
+	   "this host, or the address when it listens on a single one")
+CONFIG_KEY("gateway", "link-timeout", DURATION, link_timeout, "5s",
+	   "a connection that has not finished its link by then is closed")
+CONFIG_KEY("gateway", "max-pending", NUMBER, max_pending, "256",
+	   "connections in their link at the same time; past that the oldest go")
+CONFIG_KEY("http", "address", STRING, http_address, "127.0.0.1",
+	   "address of the page and the API")
+CONFIG_KEY("http", "port", NUMBER, http_port, "8930",
+	   "port of the page and the API; 0 takes a free one, -1 none")
+CONFIG_KEY("render", "memory", NUMBER, render_memory, "2048",
+	   "address space of a rendering job, MiB")
+CONFIG_KEY("render", "automatic", NUMBER, render_automatic, "1",
+	   "1: make the video when a session ends; 0: on request only")
