@@ -80,8 +80,9 @@ static int read_caps(struct bytes *b, struct link_caps *common,
 	uint32_t offset = bytes_le32(b);
 
 	if (b->bad)
-		return error_set(error, EPROTO, "link message of %zu bytes is "
-						"too short for its fields",
+		return error_set(error, EPROTO,
+				 "link message of %zu bytes is "
+				 "too short for its fields",
 				 b->size);
 	if (commons > LINK_MAX_CAPS || channels > LINK_MAX_CAPS)
 		return error_set(error, EPROTO,
@@ -112,8 +113,8 @@ int link_mess_parse(const uint8_t *body, size_t size, struct link_mess *mess,
 	return read_caps(&b, &mess->common, &mess->channel, error);
 }
 
-int link_reply_parse(const uint8_t *body, size_t size,
-		     struct link_reply *reply, struct error *error)
+int link_reply_parse(const uint8_t *body, size_t size, struct link_reply *reply,
+		     struct error *error)
 {
 	struct bytes b = bytes_of(body, size);
 	const uint8_t *key;

@@ -24,7 +24,7 @@ struct link_key {
 	uint8_t der[LINK_KEY_SIZE];
 };
 
-static OSSL_LIB_CTX *library;	/* kept until the process ends */
+static OSSL_LIB_CTX *library; /* kept until the process ends */
 
 static void load_library(void)
 {
@@ -59,7 +59,8 @@ static int openssl_error(struct error *error, int code, const char *what)
 
 static EVP_PKEY *generate(void)
 {
-	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(rsa_library(), "RSA", NULL);
+	EVP_PKEY_CTX *c =
+		EVP_PKEY_CTX_new_from_name(rsa_library(), "RSA", NULL);
 	EVP_PKEY *pair = NULL;
 
 	if (!c || EVP_PKEY_keygen_init(c) <= 0 ||
@@ -133,7 +134,7 @@ int link_ticket_decrypt(const struct link_key *key,
 	uint8_t plain[LINK_TICKET_SIZE] = {0};
 	size_t size = sizeof(plain);
 	EVP_PKEY_CTX *c = oaep(key->pair, EVP_PKEY_decrypt_init);
-	uint8_t seen = 0;	/* the NUL has been seen */
+	uint8_t seen = 0; /* the NUL has been seen */
 	bool good = c && EVP_PKEY_decrypt(c, plain, &size, ticket,
 					  LINK_TICKET_SIZE) > 0;
 
