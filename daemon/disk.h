@@ -1,0 +1,29 @@
+/*
+ * Disk images of vaults, through qemu-img.
+ */
+#ifndef DAEMON_DISK_H
+#define DAEMON_DISK_H
+
+#include <stdint.h>
+
+#include "recorder/error.h"
+
+struct disk_info {
+	char format[16];	/* "qcow2", "raw", … */
+	uint64_t virtual_size;	/* bytes the guest sees */
+	uint64_t actual_size;	/* bytes on the host */
+};
+
+/* -ENOENT, -EINVAL when it is no image (a backing file is refused too). */
+int disk_inspect(const char *path, struct disk_info *info, struct error *error);
+
+/* A new empty qcow2 image. -EEXIST, -ENOSPC. */
+int disk_create(const char *path, uint64_t virtual_size, struct error *error);
+
+/*
+ * Copies an image (or any file) into the vault: by reflink where the file
+ * system can, sparse otherwise; whole or not at all.
+ */
+int disk_copy(const char *from, const char *to, struct error *error);
+
+#endif

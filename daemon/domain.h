@@ -1,0 +1,66 @@
+/*
+ * The definition of a vault's hardware as libvirt domain XML.
+ *
+ * domain_create makes, once, the full definition of a new vault: every
+ * address, serial number, MAC and UUID is written out, nothing is left to a
+ * default that may change. The text is kept in the vault's folder
+ * (domain.xml) and is the whole truth from then on. domain_for_start makes of
+ * it the text of one start: only what is not identity is filled in there
+ * (accelerator, emulator, SPICE, log file, place of the folder).
+ */
+#ifndef DAEMON_DOMAIN_H
+#define DAEMON_DOMAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "recorder/error.h"
+
+struct domain_spec {
+	const char *name;	/* checked by domain_name_check */
+	const char *uuid;
+	uint64_t memory;	/* bytes; a multiple of 1 MiB */
+	unsigned cpus;		/* 1 to 64 */
+	const char *cpu_model;	/* NULL: a portable default */
+	unsigned heads;		/* 1 to 4 monitors */
+	bool uefi;
+	bool tpm;
+	const char *os_id;	/* NULL or as libosinfo says: "win10", … */
+	/* Absolute paths inside the vault's folder; NULL for none. */
+	const char *disk;
+	const char *disk_format;	/* "qcow2" or "raw" */
+	const char *iso;
+	const char *kernel, *initrd, *cmdline;
+};
+
+/* A name: 1 to 63 of a-z A-Z 0-9 . _ -, first a letter or digit. */
+int domain_name_check(const char *name, struct error *error);
+
+/* Makes the definition; free() it. */
+int domain_create(const struct domain_spec *spec, char **xml,
+		  struct error *error);
+
+struct domain_start {
+	bool kvm;
+	const char *emulator;
+	const char *serial_log;	/* the guest's first serial port, a file */
+};
+
+/* The text for hypervisor_start; free() it. */
+int domain_for_start(const char *xml, const struct domain_start *start,
+		     char **text, struct error *error);
+
+/* Facts read back from a definition. */
+struct domain_facts {
+	char name[64];
+	char uuid[37];
+	uint64_t memory;
+	unsigned cpus, heads;
+	char machine[32], cpu_model[64], mac[18];
+	char disk[512];		/* path of the first disk, "" for none */
+};
+
+int domain_read(const char *xml, struct domain_facts *facts,
+		struct error *error);
+
+#endif
