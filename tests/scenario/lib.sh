@@ -1,0 +1,195 @@
+# lib.sh - what the scenarios share: TAP, a daemon on folders of its own, the
+# demo guest, an X server. A scenario begins with
+#
+#   . "$SRCDIR/tests/scenario/lib.sh"
+#
+# and ends with `finish`. Everything is cleaned up when it exits.
+set -u
+: "${SRCDIR:?run it through make check}" "${BUILDDIR:?}"
+
+tap_count=0
+tap_failed=0
+
+# ok TEXT COMMAND...: one line of TAP.
+ok()
+{
+	tap_text=$1
+	shift
+	tap_count=$((tap_count + 1))
+	if "$@" >"$work/ok.out" 2>&1; then
+		echo "ok $tap_count - $tap_text"
+		return 0
+	fi
+	echo "not ok $tap_count - $tap_text"
+	echo "# failed: $*"
+	sed 's/^/# /' "$work/ok.out" | tail -20
+	tap_failed=$((tap_failed + 1))
+	return 1
+}
+
+skip()
+{
+	tap_count=$((tap_count + 1))
+	echo "ok $tap_count - $1 # SKIP $2"
+}
+
+# Ends the scenario: nothing after it could work.
+bail()
+{
+	tap_count=$((tap_count + 1))
+	tap_failed=$((tap_failed + 1))
+	echo "not ok $tap_count - $*"
+	daemon_log
+	finish
+}
+
+finish()
+{
+	[ "$tap_failed" = 0 ] || daemon_log
+	echo "1..$tap_count"
+	[ "$tap_failed" = 0 ]
+	exit
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for()
+{
+	wait_end=$(($(date +%s) + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$(date +%s)" -lt "$wait_end" ] || return 1
+		sleep 0.1
+	done
+}
+
+# A short path: it holds sockets.
+work=$(mktemp -d /tmp/mvm.XXXXXX) || exit 1
+chmod 755 "$work"
+state=$work/state
+run=$work/run
+cleanup_pids=
+daemon_pid=
+
+cleanup()
+{
+	trap - EXIT INT TERM HUP
+	for pid in $cleanup_pids; do
+		kill "$pid" 2>/dev/null
+	done
+	[ -z "$daemon_pid" ] || kill -9 "$daemon_pid" 2>/dev/null
+	# Guests, gateway and jobs outlive the daemon; find them by our folder.
+	for pid in $(pgrep -f "$work" 2>/dev/null); do
+		[ "$pid" = $$ ] || kill -9 "$pid" 2>/dev/null
+	done
+	wait 2>/dev/null
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+daemon_log()
+{
+	[ -f "$work/daemon.log" ] || return 0
+	echo "# last lines of the daemon:"
+	tail -40 "$work/daemon.log" | sed 's/^/#   /'
+}
+
+# daemon_config KEY-LINES: the configuration; free ports on loopback.
+daemon_config()
+{
+	cat >"$work/mediavmd.conf" <<-END
+	[gateway]
+	address = 127.0.0.1
+	host = 127.0.0.1
+	port = 0
+	[http]
+	port = 0
+	END
+	printf '%s\n' "$@" >>"$work/mediavmd.conf"
+}
+
+# daemon_start: mediavmd on $state and $run; $as_user runs it as that user.
+daemon_start()
+{
+	[ -f "$work/mediavmd.conf" ] || daemon_config
+	if [ -n "${as_user:-}" ]; then
+		chown "$as_user" "$work"
+		setsid runuser -u "$as_user" -- "$BUILDDIR/mediavmd" \
+			--config "$work/mediavmd.conf" \
+			--state "$state" --run "$run" \
+			>>"$work/daemon.log" 2>&1 &
+		daemon_pid=$!
+	else
+		setsid "$BUILDDIR/mediavmd" --config "$work/mediavmd.conf" \
+			--state "$state" --run "$run" \
+			>>"$work/daemon.log" 2>&1 &
+		daemon_pid=$!
+	fi
+	wait_for 30 ctl status
+}
+
+daemon_stop()
+{
+	kill "$daemon_pid" 2>/dev/null
+	wait "$daemon_pid" 2>/dev/null
+	daemon_pid=
+}
+
+ctl()
+{
+	"$BUILDDIR/mediavmctl" --socket "$run/api.sock" "$@"
+}
+
+# json EXPRESSION COMMAND...: what jq makes of its output.
+json()
+{
+	json_expression=$1
+	shift
+	"$@" | jq -r "$json_expression"
+}
+
+# The demo guest: sets kernel, initrd, lesson, cmdline.
+guest_build()
+{
+	guest=$BUILDDIR/tests/guest
+	sh "$SRCDIR/tests/guest/build.sh" >"$work/guest.log" 2>&1 || {
+		sed 's/^/# /' "$work/guest.log" | tail -5
+		return 1
+	}
+	kernel=$guest/vmlinuz
+	initrd=$guest/initrd.img
+	lesson=$guest/lesson.qcow2
+	cmdline=$(cat "$guest/cmdline")
+}
+
+# vault_create NAME [EXTRA-CMDLINE]: a vault that holds the demo guest.
+vault_create()
+{
+	cp "$lesson" "$work/$1.qcow2"
+	chmod 644 "$work/$1.qcow2"
+	ctl vault create "$1" --memory 512M --cpus 2 \
+		--disk "$work/$1.qcow2" --kernel "$kernel" \
+		--initrd "$initrd" --cmdline "$cmdline${2:+ $2}"
+}
+
+# serial NAME: what the guest wrote to its serial port.
+serial()
+{
+	cat "$state/vaults/$(ctl --json vault show "$1" | jq -r .uuid)/serial.log"
+}
+
+serial_says()
+{
+	serial "$1" | grep -a "$2"
+}
+
+# x_start: an X server of our own; sets DISPLAY.
+x_start()
+{
+	Xvfb -displayfd 3 -screen 0 1280x1024x24 -nolisten tcp \
+		3>"$work/display" >"$work/xvfb.log" 2>&1 &
+	cleanup_pids="$cleanup_pids $!"
+	wait_for 20 test -s "$work/display" || return 1
+	DISPLAY=:$(cat "$work/display")
+	export DISPLAY
+}
