@@ -50,7 +50,7 @@ struct capture_session {
 	char client[64];	/* address and port as text */
 };
 
-/* Takes over fd (open for writing, empty). */
+/* Takes over fd (a file open for writing, empty) unless it fails. */
 int capture_writer_new(struct capture_writer **writer,
 		       struct capture_pool *pool, int fd,
 		       const struct capture_session *session,
@@ -87,7 +87,7 @@ int capture_writer_addv(struct capture_writer *writer, int channel,
 			const void *head, size_t head_size, const void *data,
 			size_t size, struct error *error);
 
-/* The channel's connection ends (FIN from `by`'s sender). */
+/* The channel's connection ends; nothing may be added to it any more. */
 int capture_writer_close_channel(struct capture_writer *writer, int channel,
 				 uint64_t time, struct error *error);
 
@@ -124,7 +124,10 @@ int capture_writer_sign(struct capture_writer *writer,
 			uint8_t file_digest[CAPTURE_DIGEST_SIZE],
 			uint64_t *file_size, struct error *error);
 
-/* Closes fd. Unfinished is allowed: the file then ends at its last frame. */
+/*
+ * Unfinished is allowed: the file then ends at its last frame. What was added
+ * is still written, and fd closed, by the pool: capture_pool_free() waits.
+ */
 void capture_writer_free(struct capture_writer *writer);
 
 #endif
