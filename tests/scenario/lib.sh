@@ -186,10 +186,18 @@ serial_says()
 # x_start: an X server of our own; sets DISPLAY.
 x_start()
 {
-	Xvfb -displayfd 3 -screen 0 1280x1024x24 -nolisten tcp \
+	Xvfb -displayfd 3 -screen 0 "${screen:-1280x1024x24}" -nolisten tcp \
 		3>"$work/display" >"$work/xvfb.log" 2>&1 &
 	cleanup_pids="$cleanup_pids $!"
 	wait_for 20 test -s "$work/display" || return 1
 	DISPLAY=:$(cat "$work/display")
 	export DISPLAY
+}
+
+# frame_in PICTURE: the lesson's frame number can be read from it.
+frame_in()
+{
+	frame_size=$(identify -format '%w %h' "$1") &&
+		convert "$1" -depth 8 rgb:- |
+		"$BUILDDIR/tests/scenario/frame_numbers" ${frame_size}
 }

@@ -1,0 +1,152 @@
+# One session from the .vv to the replay: remote-viewer watches the guest's
+# lesson to its end, the ticket works once, the capture is readable by
+# tshark, its wire replay shows spicy the same last picture, and the video
+# carries the guest's own frame numbers and its tone.
+. "$SRCDIR/tests/scenario/lib.sh"
+
+guest_build || bail "the guest could not be built"
+screen=1024x768x24
+x_start || bail "Xvfb did not start"
+daemon_start || bail "the daemon did not start"
+ok "a vault is created" vault_create lesson "player.once" || finish
+ok "it starts" ctl vault start lesson || finish
+ok "its player plays" wait_for 120 serial_says lesson '^PLAYER playing' ||
+	finish
+
+ok "a .vv is made" ctl connect lesson --vv "$work/a.vv" || finish
+ok "it is private" sh -c "[ \$(stat -c %a '$work/a.vv') = 600 ]"
+cp "$work/a.vv" "$work/again.vv"
+sed -i 's/^delete-this-file=1/delete-this-file=0/' "$work/again.vv"
+
+remote-viewer --full-screen --auto-resize=never "$work/a.vv" \
+	>"$work/viewer.log" 2>&1 &
+viewer=$!
+cleanup_pids="$cleanup_pids $viewer"
+
+live()
+{
+	ctl --json session list | jq -e '.[0].state == "live"'
+}
+ok "remote-viewer is in" wait_for 30 live || {
+	sed 's/^/# /' "$work/viewer.log"
+	finish
+}
+session=$(ctl --json session list | jq -r '.[0].id')
+ok "the .vv deleted itself" wait_for 5 test ! -e "$work/a.vv"
+
+# Nothing of the guest listens, neither TCP nor Unix (but libvirt's monitor).
+guest_pids=$(pgrep -f "guest=lesson")
+listeners()
+{
+	for pid in $guest_pids; do
+		ss -lntupH | grep "pid=$pid," && return 1
+		ss -lxpH | grep "pid=$pid," | grep -v monitor.sock && return 1
+	done
+	[ -n "$guest_pids" ]
+}
+ok "no process of the guest listens" listeners
+
+second_use()
+{
+	"$BUILDDIR/tests/scenario/spice_watch" --seconds 10 "$work/again.vv"
+	[ $? = 2 ]
+}
+ok "the ticket's second use is refused" second_use
+refused_as_used()
+{
+	ctl --json events | grep '"ticket.refused"' | grep '"used"'
+}
+ok "the audit log says that it was used" wait_for 5 refused_as_used
+ok "the session goes on" live
+
+ok "the lesson ends" wait_for 120 serial_says lesson '^PLAYER finished' ||
+	finish
+sleep 3
+import -window root "$work/live.png"
+ok "the viewer's picture is readable" frame_in "$work/live.png"
+kill "$viewer"
+wait "$viewer" 2>/dev/null
+ended()
+{
+	ctl --json session show "$session" | jq -e '.state == "ended"'
+}
+ok "the session ends with its viewer" wait_for 15 ended || finish
+
+# The capture.
+ok "it is exported" ctl session export "$session" --pcapng "$work/s.pcapng"
+tshark -r "$work/s.pcapng" -V >"$work/tshark.txt" 2>"$work/tshark.err"
+for name in 'Channel type: Main' 'Channel type: Display' \
+	'Channel type: Inputs' 'Channel type: Cursor' \
+	'Channel type: Playback' 'DRAW_COPY' 'SURFACE_CREATE' \
+	'STREAM_CREATE' 'STREAM_DATA'; do
+	ok "tshark names $name" grep -qi "$name" "$work/tshark.txt"
+done
+capture=$(find "$state/sessions" -name wire.pcapng.zst)
+ok "zstd reads the capture" zstd -q -t "$capture"
+recorded_digest()
+{
+	[ "$(sha256sum <"$capture" | cut -d' ' -f1)" = \
+		"$(ctl --json session show "$session" | jq -r .capture.sha256)" ]
+}
+ok "its digest is the catalogue's" recorded_digest
+ok "its digest and signature hold" ctl session verify "$session"
+
+# The wire replay to another client.
+ok "a replay is made" ctl replay "$session" --mode wire --vv "$work/r.vv" ||
+	finish
+vv()
+{
+	sed -n "s/^$1=//p" "$work/r.vv"
+}
+vv ca | sed 's/\\n/\n/g' >"$work/ca.pem"
+spicy -f -h "$(vv host)" -s "$(vv tls-port)" -w "$(vv password)" \
+	--spice-ca-file="$work/ca.pem" >"$work/spicy.log" 2>&1 &
+spicy=$!
+cleanup_pids="$cleanup_pids $spicy"
+same_picture()
+{
+	sleep 2
+	import -window root "$work/replay.png"
+	compare -metric AE "$work/live.png" "$work/replay.png" null: 2>&1 |
+		grep -qx 0
+}
+ok "its last picture is that of the session" wait_for 90 same_picture || {
+	compare -metric AE "$work/live.png" "$work/replay.png" null: 2>&1 |
+		sed 's/^/# different pixels: /'
+	sed 's/^/# /' "$work/spicy.log" | tail -5
+	cp "$work"/*.png "$BUILDDIR/tests/log" 2>/dev/null
+}
+kill "$spicy"
+
+# The video.
+ok "it is rendered" ctl session render "$session" -o "$work/s.mp4" || finish
+ffmpeg -v error -i "$work/s.mp4" -f rawvideo -pix_fmt rgb24 - \
+	2>"$work/ffmpeg.err" | "$BUILDDIR/tests/scenario/frame_numbers" \
+	1024 768 >"$work/numbers"
+rising()
+{
+	awk '$2 != "-" { if (seen && $2 < last) exit 1
+		if (!seen || $2 > last) n++; last = $2; seen = 1 }
+		END { print n " different numbers"; exit n < 50 }' \
+		"$work/numbers"
+}
+ok "its frames carry the guest's numbers, rising" rising
+tone()
+{
+	ffmpeg -v error -i "$work/s.mp4" -f s16le -ac 1 -ar 48000 - |
+		"$BUILDDIR/tests/scenario/tone" 48000 1 | tee "$work/tone"
+	awk '{ exit !($1 > 2) }' "$work/tone"
+}
+ok "its sound has the guest's tone" tone
+
+# Leaving: nothing is lost, nothing stays.
+ok "the vault stops" ctl vault stop lesson
+stopped()
+{
+	ctl --json vault show lesson | jq -e '.state == "stopped"'
+}
+ok "its guest shuts down by itself" wait_for 30 stopped
+ok "the session is deleted" ctl session delete "$session"
+ok "its files are gone" test ! -e "$capture"
+ok "the vault is deleted" ctl vault delete lesson
+finish
