@@ -1,0 +1,60 @@
+/*
+ * A picture of 32-bit pixels, shared by counting references.
+ *
+ * Whatever a decoder makes ends up in this one form: a pixel is
+ * 0xAARRGGBB in the machine's byte order; 16-bit sources are widened by
+ * repeating their high bits, which loses nothing on the way back.
+ */
+#ifndef RECORDER_IMAGE_H
+#define RECORDER_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "recorder/error.h"
+
+#define IMAGE_SIDE_MAX 16384u
+#define IMAGE_PIXELS_MAX (32u << 20) /* 128 MiB */
+
+enum image_format {
+	IMAGE_XRGB, /* the high byte means nothing */
+	IMAGE_ARGB, /* premultiplied */
+	IMAGE_MASK, /* 1 = draw, 0 = leave */
+};
+
+struct image {
+	unsigned refs; /* not for use by several threads */
+	enum image_format format;
+	bool lossy;             /* came as JPEG */
+	uint32_t width, height; /* px, never 0 */
+	size_t stride;          /* px from one row to the next */
+	uint32_t *pixels;       /* top row first */
+	bool borrowed;          /* pixels belong to a surface */
+};
+
+/*
+ * All pixels 0. -EMSGSIZE when a side is 0 or over IMAGE_SIDE_MAX or there
+ * are more than IMAGE_PIXELS_MAX; -ENOMEM.
+ */
+int image_new(struct image **image, uint32_t width, uint32_t height,
+	      enum image_format format, struct error *error);
+/* A view of pixels that stay somebody else's. */
+int image_new_borrowed(struct image **image, uint32_t *pixels, uint32_t width,
+		       uint32_t height, enum image_format format,
+		       struct error *error);
+struct image *image_ref(struct image *image);
+void image_unref(struct image *image); /* NULL is fine */
+
+/* Turns it upside down in place. */
+void image_flip(struct image *image);
+/* A copy of its own, in *copy. */
+int image_copy(struct image **copy, const struct image *image,
+	       struct error *error);
+
+static inline uint32_t *image_row(const struct image *image, uint32_t y)
+{
+	return image->pixels + y * image->stride;
+}
+
+#endif

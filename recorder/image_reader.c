@@ -1,0 +1,326 @@
+/* Image descriptors (SpiceImageDescriptor): 18 bytes, then data by type. */
+#include "recorder/image_reader.h"
+
+#include <stdlib.h>
+
+/* SPICE_IMAGE_FLAGS_* */
+#define FLAG_CACHE_ME 1
+#define FLAG_HIGH_BITS_SET 2
+#define FLAG_CACHE_REPLACE_ME 4
+/* SPICE_BITMAP_FLAGS_* */
+#define FLAG_PALETTE_CACHE_ME 1
+#define FLAG_PALETTE_FROM_CACHE 2
+#define FLAG_TOP_DOWN 4
+
+struct descriptor {
+	uint64_t id;
+	uint8_t type, flags;
+	uint32_t width, height;
+};
+
+static void read_descriptor(struct bytes *in, struct descriptor *d)
+{
+	d->id = bytes_le64(in);
+	d->type = bytes_u8(in);
+	d->flags = bytes_u8(in);
+	d->width = bytes_le32(in);
+	d->height = bytes_le32(in);
+}
+
+/*
+ * A palette's place: a cache key or an offset. *palette stays NULL when
+ * there is none.
+ */
+static int read_palette(struct image_reader *reader, struct bytes *in,
+			uint8_t flags, struct palette *space,
+			const struct palette **palette, struct error *error)
+{
+	struct bytes there = *in;
+	uint64_t unique;
+	uint32_t at;
+	int r;
+
+	*palette = NULL;
+	if (flags & FLAG_PALETTE_FROM_CACHE) {
+		unique = bytes_le64(in);
+		*palette = palette_cache_get(&reader->palettes, unique);
+		if (!*palette)
+			return error_set(error, EBADMSG,
+					 "palette %llx is not in the cache",
+					 (unsigned long long)unique);
+		return 0;
+	}
+	at = bytes_le32(in);
+	if (!at)
+		return 0;
+	bytes_seek(&there, at);
+	r = palette_read(there, space, error);
+	if (r)
+		return r;
+	*palette = space;
+	if (flags & FLAG_PALETTE_CACHE_ME)
+		return palette_cache_put(&reader->palettes, space, error);
+	return 0;
+}
+
+static int read_bitmap(struct image_reader *reader, struct bytes *in,
+		       struct bitmap *bitmap, struct palette *space,
+		       struct error *error)
+{
+	uint8_t flags;
+	int r;
+
+	bitmap->format = bytes_u8(in);
+	flags = bytes_u8(in);
+	bitmap->top_down = flags & FLAG_TOP_DOWN;
+	bitmap->width = bytes_le32(in);
+	bitmap->height = bytes_le32(in);
+	bitmap->stride = bytes_le32(in);
+	r = read_palette(reader, in, flags, space, &bitmap->palette, error);
+	if (r)
+		return r;
+	if (in->bad)
+		return error_set(error, EBADMSG, "a bitmap is cut short");
+	bitmap->data = in->data + in->at;
+	bitmap->size = bytes_left(in);
+	return 0;
+}
+
+/* u32 size and as many bytes. */
+static struct bytes take_sized(struct bytes *in)
+{
+	uint32_t size = bytes_le32(in);
+	const uint8_t *data = bytes_take(in, size);
+
+	return bytes_of(data, data ? size : 0);
+}
+
+static int read_lz_palette(struct image_reader *reader, struct bytes *in,
+			   struct image **image, struct error *error)
+{
+	struct palette space;
+	const struct palette *palette;
+	uint8_t flags = bytes_u8(in);
+	uint32_t size = bytes_le32(in);
+	const uint8_t *data;
+	int r = read_palette(reader, in, flags, &space, &palette, error);
+
+	if (r)
+		return r;
+	data = bytes_take(in, size);
+	return lz_decode(bytes_of(data, data ? size : 0), palette, image,
+			 error);
+}
+
+static int read_jpeg_alpha(struct bytes *in, struct image **image,
+			   struct error *error)
+{
+	uint32_t jpeg_size, size;
+	const uint8_t *data;
+
+	bytes_u8(in); /* the LZ stream says top-down itself */
+	jpeg_size = bytes_le32(in);
+	size = bytes_le32(in);
+	data = bytes_take(in, size);
+	return jpeg_alpha_decode(bytes_of(data, data ? size : 0), jpeg_size,
+				 image, error);
+}
+
+static int from_cache(struct image_reader *reader, const struct descriptor *d,
+		      struct image **image, struct error *error)
+{
+	struct image *found =
+		image_cache_get(reader->images, d->id,
+				d->type == IMAGE_TYPE_FROM_CACHE_LOSSLESS);
+
+	if (!found)
+		return error_set(error, EAGAIN,
+				 "image %llx is not in the cache",
+				 (unsigned long long)d->id);
+	*image = image_ref(found);
+	return 0;
+}
+
+static int decode(struct image_reader *reader, const struct descriptor *d,
+		  struct bytes *in, struct image **image, struct error *error)
+{
+	struct bitmap bitmap;
+	struct palette space;
+	uint32_t plain;
+	int r;
+
+	switch (d->type) {
+	case IMAGE_TYPE_BITMAP:
+		r = read_bitmap(reader, in, &bitmap, &space, error);
+		return r ? r : bitmap_decode(&bitmap, image, error);
+	case IMAGE_TYPE_QUIC:
+		return quic_decode(take_sized(in), image, error);
+	case IMAGE_TYPE_LZ_PLT:
+		return read_lz_palette(reader, in, image, error);
+	case IMAGE_TYPE_LZ_RGB:
+		return lz_decode(take_sized(in), NULL, image, error);
+	case IMAGE_TYPE_GLZ_RGB:
+		return glz_decode(reader->window, take_sized(in), image, error);
+	case IMAGE_TYPE_ZLIB_GLZ_RGB:
+		plain = bytes_le32(in);
+		return zlib_glz_decode(reader->window, take_sized(in), plain,
+				       image, error);
+	case IMAGE_TYPE_JPEG:
+		return jpeg_decode(take_sized(in), image, error);
+	case IMAGE_TYPE_JPEG_ALPHA:
+		return read_jpeg_alpha(in, image, error);
+	case IMAGE_TYPE_LZ4:
+		return lz4_decode(take_sized(in), d->width, d->height, image,
+				  error);
+	case IMAGE_TYPE_FROM_CACHE:
+	case IMAGE_TYPE_FROM_CACHE_LOSSLESS:
+		return from_cache(reader, d, image, error);
+	case IMAGE_TYPE_SURFACE:
+		return reader->surface(reader->user, bytes_le32(in), image,
+				       error);
+	}
+	return error_set(error, EBADMSG, "image type %u is unknown", d->type);
+}
+
+/* An xRGB image that will be read as ARGB. */
+static void set_high_bits(struct image *image)
+{
+	size_t n = (size_t)image->width * image->height;
+
+	for (size_t i = 0; i < n; i++)
+		image->pixels[i] |= 0xff000000;
+}
+
+static int keep_later(struct image_reader *reader, const struct descriptor *d,
+		      struct image *image, struct error *error)
+{
+	unsigned n = reader->pending_count;
+
+	if (!(d->flags & (FLAG_CACHE_ME | FLAG_CACHE_REPLACE_ME)))
+		return 0;
+	if (n == IMAGE_READER_PENDING)
+		return error_set(error, EBADMSG,
+				 "a message has more than %d images", n);
+	reader->pending[n].id = d->id;
+	reader->pending[n].image = image_ref(image);
+	reader->pending[n].replace = d->flags & FLAG_CACHE_REPLACE_ME;
+	reader->pending_count++;
+	return 0;
+}
+
+static bool from_elsewhere(const struct descriptor *d)
+{
+	return d->type == IMAGE_TYPE_FROM_CACHE ||
+	       d->type == IMAGE_TYPE_FROM_CACHE_LOSSLESS ||
+	       d->type == IMAGE_TYPE_SURFACE;
+}
+
+int image_read(struct image_reader *reader, struct bytes body, uint32_t at,
+	       struct image **image, struct error *error)
+{
+	struct descriptor d;
+	int r;
+
+	*image = NULL;
+	bytes_seek(&body, at);
+	read_descriptor(&body, &d);
+	if (body.bad || !at)
+		return error_set(error, EBADMSG,
+				 "an image is said to be at offset %u of %zu",
+				 at, body.size);
+	r = decode(reader, &d, &body, image, error);
+	if (r)
+		return r;
+	if (d.type < IMAGE_TYPE_MAX)
+		reader->seen[d.type]++;
+	if (from_elsewhere(&d))
+		return 0;
+	if (d.flags & FLAG_HIGH_BITS_SET && (*image)->format == IMAGE_XRGB)
+		set_high_bits(*image);
+	r = keep_later(reader, &d, *image, error);
+	if (r) {
+		image_unref(*image);
+		*image = NULL;
+	}
+	return r;
+}
+
+/* A mask that was kept is not inverted; its user may want it so. */
+static int invert(struct image **image, struct error *error)
+{
+	struct image *copy;
+	size_t n;
+	int r = image_copy(&copy, *image, error);
+
+	if (r)
+		return r;
+	n = (size_t)copy->width * copy->height;
+	for (size_t i = 0; i < n; i++)
+		copy->pixels[i] ^= 1;
+	image_unref(*image);
+	*image = copy;
+	return 0;
+}
+
+int image_read_mask(struct image_reader *reader, struct bytes body, uint32_t at,
+		    bool inverted, struct image **image, struct error *error)
+{
+	struct descriptor d;
+	struct bitmap bitmap;
+	struct palette space;
+	int r;
+
+	*image = NULL;
+	bytes_seek(&body, at);
+	read_descriptor(&body, &d);
+	if (body.bad)
+		return error_set(error, EBADMSG,
+				 "a mask is said to be at offset %u of %zu", at,
+				 body.size);
+	if (d.type == IMAGE_TYPE_FROM_CACHE) {
+		r = from_cache(reader, &d, image, error);
+	} else if (d.type == IMAGE_TYPE_BITMAP) {
+		r = read_bitmap(reader, &body, &bitmap, &space, error);
+		if (!r)
+			r = bitmap_decode_mask(&bitmap, image, error);
+		if (!r)
+			r = keep_later(reader, &d, *image, error);
+	} else {
+		r = error_set(error, EBADMSG, "a mask of image type %u",
+			      d.type);
+	}
+	if (!r && (*image)->format != IMAGE_MASK)
+		r = error_set(error, EBADMSG, "a mask is not of 1 bit");
+	if (!r && inverted)
+		r = invert(image, error);
+	if (r) {
+		image_unref(*image);
+		*image = NULL;
+		return r;
+	}
+	reader->seen[d.type]++;
+	return 0;
+}
+
+int image_reader_commit(struct image_reader *reader, bool keep,
+			struct error *error)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < reader->pending_count; i++) {
+		if (keep && !r)
+			r = image_cache_put(reader->images,
+					    reader->pending[i].id,
+					    reader->pending[i].image,
+					    reader->pending[i].replace, error);
+		image_unref(reader->pending[i].image);
+	}
+	reader->pending_count = 0;
+	return r;
+}
+
+void image_reader_clear(struct image_reader *reader)
+{
+	image_reader_commit(reader, false, NULL);
+	palette_cache_clear(&reader->palettes);
+}
