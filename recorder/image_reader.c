@@ -86,13 +86,20 @@ static int read_bitmap(struct image_reader *reader, struct bytes *in,
 	return 0;
 }
 
+/* Empty when there are fewer; no codec takes that for an image. */
+static struct bytes take(struct bytes *in, uint32_t size)
+{
+	const uint8_t *data = bytes_take(in, size);
+
+	return data ? bytes_of(data, size) : bytes_of(in->data, 0);
+}
+
 /* u32 size and as many bytes. */
 static struct bytes take_sized(struct bytes *in)
 {
 	uint32_t size = bytes_le32(in);
-	const uint8_t *data = bytes_take(in, size);
 
-	return bytes_of(data, data ? size : 0);
+	return take(in, size);
 }
 
 static int read_lz_palette(struct image_reader *reader, struct bytes *in,
@@ -102,28 +109,20 @@ static int read_lz_palette(struct image_reader *reader, struct bytes *in,
 	const struct palette *palette;
 	uint8_t flags = bytes_u8(in);
 	uint32_t size = bytes_le32(in);
-	const uint8_t *data;
 	int r = read_palette(reader, in, flags, &space, &palette, error);
 
-	if (r)
-		return r;
-	data = bytes_take(in, size);
-	return lz_decode(bytes_of(data, data ? size : 0), palette, image,
-			 error);
+	return r ? r : lz_decode(take(in, size), palette, image, error);
 }
 
 static int read_jpeg_alpha(struct bytes *in, struct image **image,
 			   struct error *error)
 {
 	uint32_t jpeg_size, size;
-	const uint8_t *data;
 
 	bytes_u8(in); /* the LZ stream says top-down itself */
 	jpeg_size = bytes_le32(in);
 	size = bytes_le32(in);
-	data = bytes_take(in, size);
-	return jpeg_alpha_decode(bytes_of(data, data ? size : 0), jpeg_size,
-				 image, error);
+	return jpeg_alpha_decode(take(in, size), jpeg_size, image, error);
 }
 
 static int from_cache(struct image_reader *reader, const struct descriptor *d,
