@@ -31,14 +31,23 @@ struct hypervisor_options {
 	void *data;
 };
 
-/* Finds the guests that run since an earlier time. */
+/*
+ * Finds the guests that run since an earlier time; `changed` may be called
+ * before it returns, and not any more after hypervisor_free. With "embed" it
+ * sets environment variables (libvirt reads them), so call it before there
+ * are other threads, and a process keeps the root of its first call. -EBUSY:
+ * another process uses the root; -ENAMETOOLONG: see hypervisor_root.h.
+ */
 int hypervisor_new(struct hypervisor **h,
 		   const struct hypervisor_options *options,
 		   struct error *error);
 /* Leaves the guests running. */
 void hypervisor_free(struct hypervisor *h);
 
-/* "libvirt 9.0.0, QEMU 7.2.22" */
+/*
+ * "libvirt 9.0.0, QEMU 7.2.22". On a new root libvirt first asks each QEMU of
+ * the host what it can do, which takes seconds, here or in the first start.
+ */
 int hypervisor_version(struct hypervisor *h, char *text, unsigned size,
 		       struct error *error);
 

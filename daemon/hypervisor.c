@@ -1,0 +1,621 @@
+/*
+ * The guests, through libvirt; see hypervisor.h.
+ *
+ * The embedded driver (qemu:///embed?root=DIR) runs in this process and needs
+ * nothing else. Its QEMU processes outlive us: the next opening of the same
+ * root finds them by the status files there. libvirt lets one process at a
+ * time have a root, and a process have one root for its whole life.
+ *
+ * What libvirt forgets is kept in a list of notes: that a transient domain
+ * is being started, and that it crashed, until it is started again.
+ */
+#include "daemon/hypervisor.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "daemon/domain.h"
+#include "daemon/hypervisor_root.h"
+#include "daemon/loopback.h"
+
+/* How long a forced stop may take: libvirt kills after 15 s. */
+#define STOP_SECONDS 30
+
+struct note {
+	struct note *next;
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	enum hypervisor_state state; /* STARTING or CRASHED */
+};
+
+struct hypervisor {
+	char *uri;
+	void (*changed)(void *data, const char *uuid,
+			enum hypervisor_state state, const char *why);
+	void *data;
+	pthread_mutex_t lock; /* of what follows */
+	virConnectPtr connection;
+	int callback;       /* of domain events */
+	unsigned callbacks; /* that libvirt still holds */
+	pthread_cond_t released;
+	struct note *notes;
+};
+
+/* libvirt prints every error to stderr unless it is told not to. */
+static void stay_silent(void *data, virErrorPtr error)
+{
+	(void)data;
+	(void)error;
+}
+
+/* The embedded driver needs its event loop for as long as the process is. */
+static void *run_events(void *data)
+{
+	const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+
+	(void)data;
+	for (;;)
+		if (virEventRunDefaultImpl() < 0)
+			nanosleep(&pause, NULL);
+	return NULL;
+}
+
+static int library_status;
+
+static void start_library(void)
+{
+	pthread_t thread;
+	sigset_t all, before;
+
+	if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0) {
+		library_status = -EIO;
+		return;
+	}
+	virSetErrorFunc(NULL, stay_silent);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	library_status = -pthread_create(&thread, NULL, run_events, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (library_status == 0)
+		pthread_detach(thread);
+}
+
+static int library_error(struct error *error)
+{
+	const char *message = virGetLastErrorMessage();
+	int code = EIO;
+
+	switch (virGetLastErrorCode()) {
+	case VIR_ERR_NO_DOMAIN:
+		code = ENOENT;
+		break;
+	case VIR_ERR_XML_ERROR:
+	case VIR_ERR_XML_DETAIL:
+	case VIR_ERR_XML_INVALID_SCHEMA:
+	case VIR_ERR_CONFIG_UNSUPPORTED:
+		code = EINVAL;
+		break;
+	case VIR_ERR_NO_MEMORY:
+		code = ENOMEM;
+		break;
+	case VIR_ERR_AUTH_FAILED:
+	case VIR_ERR_ACCESS_DENIED:
+		code = EACCES;
+		break;
+	}
+	if (strstr(message, "Failed to get \"write\" lock") ||
+	    strstr(message, "Failed to get shared \"write\" lock"))
+		return error_set(error, EBUSY,
+				 "the disk is in use by another QEMU on this "
+				 "host; stop that one first (%s)",
+				 message);
+	return error_set(error, code, "%s", message);
+}
+
+/* Called with the lock held. */
+static struct note *find_note(struct hypervisor *h, const char *uuid)
+{
+	for (struct note *n = h->notes; n; n = n->next)
+		if (strcasecmp(n->uuid, uuid) == 0)
+			return n;
+	return NULL;
+}
+
+/*
+ * Puts a guest's note down; HYPERVISOR_STOPPED takes it away. Called with the
+ * lock held.
+ */
+static void set_note(struct hypervisor *h, const char *uuid,
+		     enum hypervisor_state state)
+{
+	struct note **at = &h->notes, *n;
+
+	while (*at && strcasecmp((*at)->uuid, uuid) != 0)
+		at = &(*at)->next;
+	n = *at;
+	if (state == HYPERVISOR_STOPPED) {
+		if (n) {
+			*at = n->next;
+			free(n);
+		}
+	} else if (n) {
+		n->state = state;
+	} else if ((n = calloc(1, sizeof(*n)))) {
+		snprintf(n->uuid, sizeof(n->uuid), "%s", uuid);
+		n->state = state;
+		*at = n;
+	}
+}
+
+/* False when the guest is being started already. */
+static bool begin_start(struct hypervisor *h, const char *uuid)
+{
+	struct note *note;
+	bool busy;
+
+	pthread_mutex_lock(&h->lock);
+	note = find_note(h, uuid);
+	busy = note && note->state == HYPERVISOR_STARTING;
+	if (!busy)
+		set_note(h, uuid, HYPERVISOR_STARTING);
+	pthread_mutex_unlock(&h->lock);
+	return !busy;
+}
+
+/* It may have crashed already: that note stays. */
+static void end_start(struct hypervisor *h, const char *uuid)
+{
+	struct note *note;
+
+	pthread_mutex_lock(&h->lock);
+	note = find_note(h, uuid);
+	if (note && note->state == HYPERVISOR_STARTING)
+		set_note(h, uuid, HYPERVISOR_STOPPED);
+	pthread_mutex_unlock(&h->lock);
+}
+
+static void report(struct hypervisor *h, const char *uuid,
+		   enum hypervisor_state state, const char *why)
+{
+	if (h->changed)
+		h->changed(h->data, uuid, state, why);
+}
+
+static void stopped(struct hypervisor *h, const char *uuid, int detail)
+{
+	enum hypervisor_state state = HYPERVISOR_STOPPED;
+	const char *why = "it was shut down";
+
+	switch (detail) {
+	case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
+		why = "it was stopped by force";
+		break;
+	case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
+		state = HYPERVISOR_CRASHED;
+		why = "the guest crashed";
+		break;
+	case VIR_DOMAIN_EVENT_STOPPED_FAILED:
+		state = HYPERVISOR_CRASHED;
+		why = "QEMU ended without being told to: killed, or crashed";
+		break;
+	}
+	pthread_mutex_lock(&h->lock);
+	set_note(h, uuid, state);
+	pthread_mutex_unlock(&h->lock);
+	report(h, uuid, state, why);
+}
+
+static const char *why_suspended(int detail)
+{
+	switch (detail) {
+	case VIR_DOMAIN_EVENT_SUSPENDED_IOERROR:
+		return "an I/O error on its disk, as when the host's disk is "
+		       "full";
+	case VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG:
+		return "its watchdog fired";
+	}
+	return "it was paused";
+}
+
+static int on_event(virConnectPtr connection, virDomainPtr domain, int event,
+		    int detail, void *data)
+{
+	struct hypervisor *h = data;
+	char uuid[VIR_UUID_STRING_BUFLEN];
+
+	(void)connection;
+	if (virDomainGetUUIDString(domain, uuid) < 0)
+		return 0;
+	switch (event) {
+	case VIR_DOMAIN_EVENT_STARTED:
+		report(h, uuid, HYPERVISOR_RUNNING, "it was started");
+		break;
+	case VIR_DOMAIN_EVENT_RESUMED:
+		report(h, uuid, HYPERVISOR_RUNNING, "it goes on");
+		break;
+	case VIR_DOMAIN_EVENT_SUSPENDED:
+		report(h, uuid, HYPERVISOR_PAUSED, why_suspended(detail));
+		break;
+	case VIR_DOMAIN_EVENT_STOPPED:
+		stopped(h, uuid, detail);
+		break;
+	}
+	return 0;
+}
+
+/* libvirt will not call back any more. */
+static void release_callback(void *data)
+{
+	struct hypervisor *h = data;
+
+	pthread_mutex_lock(&h->lock);
+	h->callbacks--;
+	pthread_cond_signal(&h->released);
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* Called with the lock held, or while nobody else has the object. */
+static int open_connection(struct hypervisor *h, struct error *error)
+{
+	int result;
+
+	h->connection = virConnectOpen(h->uri);
+	if (!h->connection && strstr(virGetLastErrorMessage(), "pid file"))
+		return error_set(error, EBUSY,
+				 "another mediavmd uses %s; stop it, or give "
+				 "this one a state folder of its own",
+				 h->uri);
+	if (!h->connection) {
+		result = library_error(error);
+		error_prefix(error, "cannot open libvirt at %s", h->uri);
+		return result;
+	}
+	h->callback = virConnectDomainEventRegisterAny(
+		h->connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+		VIR_DOMAIN_EVENT_CALLBACK(on_event), h, release_callback);
+	if (h->callback >= 0) {
+		h->callbacks++;
+		return 0;
+	}
+	result = library_error(error);
+	virConnectClose(h->connection);
+	h->connection = NULL;
+	return result;
+}
+
+/*
+ * The connection, opened again when the libvirtd at its other end went away.
+ * The caller gives it back with virConnectClose.
+ */
+static int get_connection(struct hypervisor *h, virConnectPtr *connection,
+			  struct error *error)
+{
+	int result = 0;
+
+	pthread_mutex_lock(&h->lock);
+	if (h->connection && virConnectIsAlive(h->connection) == 0) {
+		virConnectClose(h->connection);
+		h->connection = NULL;
+	}
+	if (!h->connection)
+		result = open_connection(h, error);
+	if (result == 0 && virConnectRef(h->connection) < 0)
+		result = library_error(error);
+	*connection = result == 0 ? h->connection : NULL;
+	pthread_mutex_unlock(&h->lock);
+	return result;
+}
+
+/*
+ * A running domain by its UUID, NULL when there is none. libvirt's own look-up
+ * writes an error to its log each time that a guest does not run.
+ */
+static virDomainPtr find_domain(virConnectPtr connection, const char *uuid)
+{
+	char text[VIR_UUID_STRING_BUFLEN];
+	virDomainPtr *domains = NULL, found = NULL;
+	int n = virConnectListAllDomains(connection, &domains,
+					 VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+
+	for (int i = 0; i < n; i++)
+		if (!found && virDomainGetUUIDString(domains[i], text) == 0 &&
+		    strcasecmp(text, uuid) == 0)
+			found = domains[i];
+		else
+			virDomainFree(domains[i]);
+	free(domains);
+	return found;
+}
+
+/* The caller frees *domain; the domain holds the connection. */
+static int get_domain(struct hypervisor *h, const char *uuid,
+		      virDomainPtr *domain, struct error *error)
+{
+	virConnectPtr connection;
+	int result = get_connection(h, &connection, error);
+
+	*domain = NULL;
+	if (result < 0)
+		return result;
+	*domain = find_domain(connection, uuid);
+	if (!*domain)
+		result = error_set(error, ENOENT,
+				   "the guest does not run; start it first");
+	virConnectClose(connection);
+	return result;
+}
+
+/*
+ * Waits until libvirt has found the QEMUs of an earlier time again, which it
+ * does in threads; before that, a guest that died meanwhile seems to run.
+ * Asking for disk errors queues behind that work.
+ */
+static void settle(struct hypervisor *h)
+{
+	virDomainPtr *domains = NULL;
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	int n = virConnectListAllDomains(h->connection, &domains,
+					 VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+
+	for (int i = 0; i < n; i++) {
+		virDomainGetDiskErrors(domains[i], NULL, 0, 0);
+		if (virDomainIsActive(domains[i]) != 1 &&
+		    virDomainGetUUIDString(domains[i], uuid) == 0) {
+			pthread_mutex_lock(&h->lock);
+			set_note(h, uuid, HYPERVISOR_CRASHED);
+			pthread_mutex_unlock(&h->lock);
+		}
+		virDomainFree(domains[i]);
+	}
+	free(domains);
+}
+
+int hypervisor_new(struct hypervisor **result,
+		   const struct hypervisor_options *options,
+		   struct error *error)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct hypervisor *h = calloc(1, sizeof(*h));
+	int status;
+
+	*result = NULL;
+	if (!h)
+		return error_set(error, ENOMEM, "out of memory");
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->released, NULL);
+	h->changed = options->changed;
+	h->data = options->data;
+	if (strcmp(options->uri, "embed") == 0)
+		status = hypervisor_root_prepare(options->root, &h->uri, error);
+	else if (!(h->uri = strdup(options->uri)))
+		status = error_set(error, ENOMEM, "out of memory");
+	else
+		status = 0;
+	if (status == 0) {
+		pthread_once(&once, start_library);
+		if (library_status < 0)
+			status = error_set(error, -library_status,
+					   "cannot start libvirt's client: %s",
+					   virGetLastErrorMessage());
+	}
+	if (status == 0)
+		status = open_connection(h, error);
+	if (status < 0) {
+		hypervisor_free(h);
+		return status;
+	}
+	settle(h);
+	*result = h;
+	return 0;
+}
+
+void hypervisor_free(struct hypervisor *h)
+{
+	if (!h)
+		return;
+	if (h->connection) {
+		virConnectDomainEventDeregisterAny(h->connection, h->callback);
+		virConnectClose(h->connection);
+	}
+	pthread_mutex_lock(&h->lock);
+	while (h->callbacks > 0)
+		pthread_cond_wait(&h->released, &h->lock);
+	pthread_mutex_unlock(&h->lock);
+	while (h->notes) {
+		struct note *n = h->notes;
+
+		h->notes = n->next;
+		free(n);
+	}
+	pthread_cond_destroy(&h->released);
+	pthread_mutex_destroy(&h->lock);
+	free(h->uri);
+	free(h);
+}
+
+int hypervisor_version(struct hypervisor *h, char *text, unsigned size,
+		       struct error *error)
+{
+	unsigned long library = 0, qemu = 0;
+	virConnectPtr connection;
+	int result = get_connection(h, &connection, error);
+
+	if (result < 0)
+		return result;
+	if (virConnectGetLibVersion(connection, &library) < 0 ||
+	    virConnectGetVersion(connection, &qemu) < 0)
+		result = library_error(error);
+	else
+		snprintf(text, size, "libvirt %lu.%lu.%lu, QEMU %lu.%lu.%lu",
+			 library / 1000000, library / 1000 % 1000,
+			 library % 1000, qemu / 1000000, qemu / 1000 % 1000,
+			 qemu % 1000);
+	virConnectClose(connection);
+	return result;
+}
+
+static int start(struct hypervisor *h, const char *xml, const char *uuid,
+		 struct error *error)
+{
+	virConnectPtr connection;
+	virDomainPtr domain;
+	int result = get_connection(h, &connection, error);
+
+	if (result < 0)
+		return result;
+	domain = find_domain(connection, uuid);
+	if (domain) {
+		result = error_set(error, EEXIST, "the guest runs already");
+	} else {
+		domain = virDomainCreateXML(connection, xml, 0);
+		if (!domain)
+			result = library_error(error);
+	}
+	if (domain)
+		virDomainFree(domain);
+	virConnectClose(connection);
+	return result;
+}
+
+int hypervisor_start(struct hypervisor *h, const char *xml, struct error *error)
+{
+	struct domain_facts facts;
+	int result = domain_read(xml, &facts, error);
+
+	if (result < 0)
+		return result;
+	if (!begin_start(h, facts.uuid))
+		return error_set(error, EEXIST,
+				 "the guest is being started already");
+	result = start(h, xml, facts.uuid, error);
+	end_start(h, facts.uuid);
+	return result;
+}
+
+/* virDomainDestroy may fail although it has just done its work. */
+static int destroy(virDomainPtr domain, struct error *error)
+{
+	const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+	int result = 0;
+
+	if (virDomainDestroyFlags(domain, VIR_DOMAIN_DESTROY_DEFAULT) < 0)
+		result = library_error(error);
+	for (int i = 0; i < STOP_SECONDS * 50; i++) {
+		if (virDomainIsActive(domain) != 1)
+			return 0;
+		if (result < 0 && i > 50)
+			return result;
+		nanosleep(&pause, NULL);
+	}
+	return error_set(error, ETIMEDOUT,
+			 "QEMU did not end within %d s of being killed; the "
+			 "host's disk may hang",
+			 STOP_SECONDS);
+}
+
+int hypervisor_stop(struct hypervisor *h, const char *uuid, bool force,
+		    struct error *error)
+{
+	virDomainPtr domain;
+	int result = get_domain(h, uuid, &domain, error);
+
+	if (result == -ENOENT) {
+		error_clear(error);
+		return 0;
+	}
+	if (result < 0)
+		return result;
+	if (force)
+		result = destroy(domain, error);
+	else if (virDomainShutdownFlags(
+			 domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0 &&
+		 virDomainIsActive(domain) == 1)
+		result = library_error(error);
+	virDomainFree(domain);
+	return result;
+}
+
+enum hypervisor_state hypervisor_state(struct hypervisor *h, const char *uuid)
+{
+	enum hypervisor_state state = HYPERVISOR_STOPPED;
+	virDomainPtr domain;
+	struct note *note;
+	int libvirt_state = VIR_DOMAIN_SHUTOFF;
+
+	pthread_mutex_lock(&h->lock);
+	note = find_note(h, uuid);
+	if (note)
+		state = note->state;
+	pthread_mutex_unlock(&h->lock);
+	if (state == HYPERVISOR_STARTING || get_domain(h, uuid, &domain, NULL))
+		return state;
+	if (virDomainGetState(domain, &libvirt_state, NULL, 0) == 0)
+		switch (libvirt_state) {
+		case VIR_DOMAIN_RUNNING:
+		case VIR_DOMAIN_BLOCKED:
+		case VIR_DOMAIN_SHUTDOWN:
+			state = HYPERVISOR_RUNNING;
+			break;
+		case VIR_DOMAIN_PAUSED:
+		case VIR_DOMAIN_PMSUSPENDED:
+			state = HYPERVISOR_PAUSED;
+			break;
+		case VIR_DOMAIN_CRASHED:
+			state = HYPERVISOR_CRASHED;
+			break;
+		}
+	virDomainFree(domain);
+	return state;
+}
+
+int hypervisor_live_xml(struct hypervisor *h, const char *uuid, char **xml,
+			struct error *error)
+{
+	virDomainPtr domain;
+	int result = get_domain(h, uuid, &domain, error);
+
+	*xml = NULL;
+	if (result < 0)
+		return result;
+	*xml = virDomainGetXMLDesc(domain, 0);
+	if (!*xml)
+		result = library_error(error);
+	virDomainFree(domain);
+	return result;
+}
+
+int hypervisor_open_graphics(struct hypervisor *h, const char *uuid, int *fd,
+			     struct error *error)
+{
+	virDomainPtr domain;
+	int pair[2] = {-1, -1};
+	int result = get_domain(h, uuid, &domain, error);
+
+	*fd = -1;
+	if (result < 0)
+		return result;
+	result = loopback_pair(pair, error);
+	if (result == 0) {
+		if (virDomainOpenGraphics(domain, 0, (unsigned)pair[1],
+					  VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH) <
+		    0) {
+			result = library_error(error);
+			error_prefix(error, "cannot reach the guest's SPICE "
+					    "server");
+			close(pair[0]);
+		} else {
+			*fd = pair[0];
+		}
+		close(pair[1]);
+	}
+	virDomainFree(domain);
+	return result;
+}

@@ -1,0 +1,189 @@
+/* The root folder of libvirt's embedded driver; see hypervisor_root.h. */
+#include "daemon/hypervisor_root.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * QEMU's output goes to a file below the root rather than to virtlogd, and
+ * libvirt touches nobody's files, cgroups or mounts: QEMU runs as the user
+ * that we are, on files that are ours already. (libvirt names its users
+ * "+NUMBER" where a name would be looked up.)
+ */
+static const char common[] = "# Written by mediavmd at each start.\n"
+			     "stdio_handler = \"file\"\n"
+			     "security_driver = \"none\"\n"
+			     "namespaces = []\n"
+			     "cgroup_controllers = []\n";
+
+static int write_configuration(int fd)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+
+	if (dprintf(fd, "%s", common) < 0)
+		return -errno;
+	if (uid != 0)
+		return 0;
+	if (dprintf(fd,
+		    "user = \"+%u\"\ngroup = \"+%u\"\n"
+		    "swtpm_user = \"+%u\"\nswtpm_group = \"+%u\"\n"
+		    "dynamic_ownership = 0\nremember_owner = 0\n",
+		    uid, gid, uid, gid) < 0)
+		return -errno;
+	return 0;
+}
+
+static int make_folder(const char *path, struct error *error)
+{
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return error_errno(error, errno, "cannot make the folder %s",
+				   path);
+	return 0;
+}
+
+/* root is of a checked length. */
+static int write_file(const char *root, struct error *error)
+{
+	char path[HYPERVISOR_ROOT_MAX + 32], draft[sizeof(path)];
+	int fd, result;
+
+	snprintf(path, sizeof(path), "%.*s/etc", HYPERVISOR_ROOT_MAX, root);
+	result = make_folder(path, error);
+	if (result < 0)
+		return result;
+	snprintf(path, sizeof(path), "%.*s/etc/qemu.conf", HYPERVISOR_ROOT_MAX,
+		 root);
+	snprintf(draft, sizeof(draft), "%.*s/etc/qemu.conf.new",
+		 HYPERVISOR_ROOT_MAX, root);
+	fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_errno(error, errno, "cannot write %s", draft);
+	result = write_configuration(fd);
+	if (close(fd) < 0 && result == 0)
+		result = -errno;
+	if (result == 0 && rename(draft, path) < 0)
+		result = -errno;
+	if (result < 0)
+		return error_errno(error, result, "cannot write %s", path);
+	return 0;
+}
+
+/* The URI; every byte of the path that is not plain is percent-encoded. */
+static char *make_uri(const char *path)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789/._-";
+	static const char start[] = "qemu:///embed?root=";
+	char *uri = malloc(sizeof(start) + 3 * strlen(path)), *p;
+
+	if (!uri)
+		return NULL;
+	p = stpcpy(uri, start);
+	for (; *path; path++)
+		if (strchr(plain, *path))
+			*p++ = *path;
+		else
+			p += sprintf(p, "%%%02X", (unsigned char)*path);
+	*p = '\0';
+	return uri;
+}
+
+static int check_length(const char *path, struct error *error)
+{
+	if (strlen(path) <= HYPERVISOR_ROOT_MAX)
+		return 0;
+	return error_set(error, ENAMETOOLONG,
+			 "the path %s is %zu bytes long; libvirt puts sockets "
+			 "below it, so at most %d are possible: choose a "
+			 "shorter state folder",
+			 path, strlen(path), HYPERVISOR_ROOT_MAX);
+}
+
+/*
+ * libvirt's warnings go to a file: it would print them to stderr. A path that
+ * libvirt's list of outputs cannot hold leaves them there.
+ */
+static int move_log(const char *root, struct error *error)
+{
+	char path[HYPERVISOR_ROOT_MAX + 48];
+	int result;
+
+	snprintf(path, sizeof(path), "%.*s/log", HYPERVISOR_ROOT_MAX, root);
+	result = make_folder(path, error);
+	if (result < 0 || strpbrk(root, " :"))
+		return result;
+	snprintf(path, sizeof(path), "3:file:%.*s/log/libvirt.log",
+		 HYPERVISOR_ROOT_MAX, root);
+	if (setenv("LIBVIRT_LOG_OUTPUTS", path, 0) < 0)
+		return error_set(error, ENOMEM, "out of memory");
+	return 0;
+}
+
+/*
+ * The driver of a user keeps some files in that user's own folders, which a
+ * service has not got: they go below the root too.
+ */
+static int move_user_folders(const char *root, struct error *error)
+{
+	static const char *const names[] = {
+		"XDG_RUNTIME_DIR",
+		"XDG_CACHE_HOME",
+		"XDG_CONFIG_HOME",
+	};
+	char path[HYPERVISOR_ROOT_MAX + 32];
+	int result;
+
+	snprintf(path, sizeof(path), "%.*s/user", HYPERVISOR_ROOT_MAX, root);
+	result = make_folder(path, error);
+	for (size_t i = 0; result == 0 && i < 3; i++)
+		if (setenv(names[i], path, 1) < 0)
+			result = error_set(error, ENOMEM, "out of memory");
+	return result;
+}
+
+/* libvirt resolves this name before it has read its configuration. */
+static int check_user(struct error *error)
+{
+	if (getpwnam("libvirt-qemu") && getgrnam("libvirt-qemu"))
+		return 0;
+	return error_set(error, ENOENT,
+			 "as root, libvirt wants the user libvirt-qemu to "
+			 "exist; make it (useradd --system --user-group "
+			 "--no-create-home --shell /usr/sbin/nologin "
+			 "libvirt-qemu) or run mediavmd as another user");
+}
+
+int hypervisor_root_prepare(const char *root, char **uri, struct error *error)
+{
+	char path[PATH_MAX];
+	int result = make_folder(root, error);
+
+	*uri = NULL;
+	if (result < 0)
+		return result;
+	if (!realpath(root, path))
+		return error_errno(error, errno, "cannot use the folder %s",
+				   root);
+	result = check_length(path, error);
+	if (result < 0)
+		return result;
+	result = write_file(path, error);
+	if (result == 0)
+		result = move_log(path, error);
+	if (result == 0)
+		result = geteuid() == 0 ? check_user(error)
+					: move_user_folders(path, error);
+	if (result < 0)
+		return result;
+	*uri = make_uri(path);
+	return *uri ? 0 : error_set(error, ENOMEM, "out of memory");
+}
