@@ -70,7 +70,7 @@ void capture_reader_free(struct capture_reader *reader);
 /*
  * 1 and an item, 0 at the end, negative at damage (-EBADMSG; everything
  * before it has been given). A capture without its closing index ends with 0
- * as well; ask capture_reader_complete().
+ * as well; the summary says which.
  */
 int capture_reader_next(struct capture_reader *reader,
 			struct capture_item *item, struct error *error);

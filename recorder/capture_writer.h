@@ -26,7 +26,7 @@
 #include "recorder/error.h"
 
 #define CAPTURE_FRAME_MAX (1u << 20)	/* bytes of pcapng in one zstd frame */
-#define CAPTURE_FLUSH_NS 500000000	/* an older frame is closed, ns */
+#define CAPTURE_FLUSH_NS UINT64_C(500000000) /* an older frame is closed, ns */
 #define CAPTURE_BACKLOG_MAX (16u << 20)	/* bytes waiting; then _add says busy */
 #define CAPTURE_DIGEST_SIZE 32		/* SHA-256 */
 #define CAPTURE_SIGNATURE_SIZE 64	/* Ed25519 */

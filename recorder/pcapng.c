@@ -1,4 +1,4 @@
-/* Writes pcapng blocks with synthetic TCP; see pcapng.h. */
+/* Writes and reads pcapng blocks with synthetic TCP; see pcapng.h. */
 #include "recorder/pcapng.h"
 
 #include <assert.h>
@@ -186,4 +186,167 @@ uint8_t *pcapng_put_segment(uint8_t *at, const struct pcapng_segment *s,
 		memcpy(at + head_size, data, size);
 	bytes_put_le32(end - 4, length);
 	return end;
+}
+
+int pcapng_block(const uint8_t head[8], uint32_t *type, uint32_t *length,
+		 struct error *error)
+{
+	*type = bytes_get_le32(head);
+	*length = bytes_get_le32(head + 4);
+	if (*length < PCAPNG_BLOCK_MIN || *length > PCAPNG_BLOCK_MAX ||
+	    *length % 4)
+		return error_set(error, EBADMSG,
+				 "pcapng block of %u bytes cannot be", *length);
+	return 0;
+}
+
+/* The next option's value, borrowed; OPTION_END at the end. */
+static uint16_t get_option(struct bytes *b, struct bytes *value)
+{
+	uint16_t code = bytes_le16(b);
+	uint16_t size = bytes_le16(b);
+	const uint8_t *p = bytes_take(b, size);
+
+	bytes_take(b, pad4(size) - size);
+	if (b->bad || !p)
+		return OPTION_END;
+	*value = bytes_of(p, size);
+	return code;
+}
+
+static void get_comment(const struct bytes *value, const char *name, char *out,
+			size_t room)
+{
+	size_t n = strlen(name), size;
+
+	if (value->size < n || memcmp(value->data, name, n) != 0)
+		return;
+	size = value->size - n < room - 1 ? value->size - n : room - 1;
+	memcpy(out, value->data + n, size);
+	out[size] = 0;
+}
+
+int pcapng_get_section(const uint8_t *block, size_t size,
+		       struct capture_session *session, struct error *error)
+{
+	struct bytes b = bytes_of(block, size - 4), value;
+	uint16_t code;
+
+	bytes_seek(&b, 8);
+	if (bytes_le32(&b) != BYTE_ORDER_MAGIC)
+		return error_set(error, EBADMSG,
+				 "the pcapng section is not little-endian");
+	if (bytes_le16(&b) != 1)
+		return error_set(error, EBADMSG,
+				 "the pcapng section is not of version 1");
+	bytes_take(&b, 10); /* minor version, section length */
+	while ((code = get_option(&b, &value)) != OPTION_END) {
+		if (code != OPTION_COMMENT)
+			continue;
+		get_comment(&value, "session ", session->id,
+			    sizeof(session->id));
+		get_comment(&value, "vault ", session->vault,
+			    sizeof(session->vault));
+		get_comment(&value, "client ", session->client,
+			    sizeof(session->client));
+	}
+	return 0;
+}
+
+int pcapng_get_interface(const uint8_t *block, size_t size, struct error *error)
+{
+	struct bytes b = bytes_of(block, size - 4), value;
+	uint8_t resolution = 6; /* the default: microseconds */
+	uint16_t code, linktype;
+
+	bytes_seek(&b, 8);
+	linktype = bytes_le16(&b);
+	bytes_take(&b, 6); /* reserved, longest packet */
+	while ((code = get_option(&b, &value)) != OPTION_END)
+		if (code == OPTION_TSRESOL)
+			resolution = bytes_u8(&value);
+	if (linktype != LINKTYPE_RAW || resolution != 9)
+		return error_set(error, EBADMSG,
+				 "link type %u with time resolution %u; a "
+				 "capture has %u with 9",
+				 linktype, resolution, LINKTYPE_RAW);
+	return 0;
+}
+
+/* Addresses and ports say instance and direction. */
+static bool get_ends(struct pcapng_segment *s, const uint8_t *ip,
+		     uint16_t source, uint16_t target)
+{
+	uint16_t client;
+
+	if (memcmp(ip + 12, client_ip, 4) == 0 &&
+	    memcmp(ip + 16, server_ip, 4) == 0 &&
+	    target == PCAPNG_SERVER_PORT) {
+		s->direction = CAPTURE_TO_GUEST;
+		client = source;
+	} else if (memcmp(ip + 12, server_ip, 4) == 0 &&
+		   memcmp(ip + 16, client_ip, 4) == 0 &&
+		   source == PCAPNG_SERVER_PORT) {
+		s->direction = CAPTURE_TO_CLIENT;
+		client = target;
+	} else {
+		return false;
+	}
+	s->channel = (uint32_t)client - PCAPNG_CLIENT_PORT;
+	return client >= PCAPNG_CLIENT_PORT && s->channel < PCAPNG_CHANNELS_MAX;
+}
+
+static uint16_t get_be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+/* An IPv4 packet with TCP; anything else is none of ours. */
+static bool get_packet(struct pcapng_segment *s, const uint8_t *ip, size_t size)
+{
+	const uint8_t *tcp;
+	size_t ip_size, tcp_size, total;
+
+	if (size < IP_SIZE || ip[0] >> 4 != 4 || ip[9] != 6)
+		return false;
+	ip_size = (ip[0] & 15) * 4u;
+	total = get_be16(ip + 2);
+	if (ip_size < IP_SIZE || total > size || total < ip_size + TCP_SIZE)
+		return false;
+	tcp = ip + ip_size;
+	tcp_size = (tcp[12] >> 4) * 4u;
+	if (tcp_size < TCP_SIZE || tcp_size > total - ip_size)
+		return false;
+	s->seq = bytes_get_be32(tcp + 4);
+	s->ack = bytes_get_be32(tcp + 8);
+	s->flags = tcp[13];
+	s->data = tcp + tcp_size;
+	s->size = total - ip_size - tcp_size;
+	return get_ends(s, ip, get_be16(tcp), get_be16(tcp + 2));
+}
+
+int pcapng_get_segment(const uint8_t *block, size_t size,
+		       struct pcapng_segment *segment, struct error *error)
+{
+	struct bytes b = bytes_of(block, size - 4);
+	uint64_t high;
+	uint32_t captured, interface;
+	const uint8_t *packet;
+
+	bytes_seek(&b, 8);
+	interface = bytes_le32(&b);
+	high = bytes_le32(&b);
+	segment->time = high << 32 | bytes_le32(&b);
+	captured = bytes_le32(&b);
+	bytes_le32(&b); /* original length */
+	packet = bytes_take(&b, captured);
+	if (!packet || interface != 0)
+		return error_set(error, EBADMSG,
+				 "a packet block that is too short for its "
+				 "packet, or of another interface");
+	if (!get_packet(segment, packet, captured))
+		return error_set(error, EBADMSG,
+				 "a packet that is no TCP segment of a "
+				 "capture");
+	return 0;
 }
