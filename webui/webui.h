@@ -15,9 +15,9 @@ struct control;
 struct webui;
 
 struct webui_options {
-	int tcp_fd;		/* a listening socket, or -1 for none */
-	int unix_fd;		/* a listening Unix socket, or -1 for none */
-	unsigned threads;	/* for each of the two; 0: a sensible number */
+	int tcp_fd;       /* a listening socket, or -1 for none */
+	int unix_fd;      /* a listening Unix socket, or -1 for none */
+	unsigned threads; /* that run operations; 0: a sensible number */
 	/* May use the Unix socket beside root and our own user; -1: nobody. */
 	gid_t unix_group;
 	/* Names under which TCP may be reached beside localhost, 127.0.0.1 and
@@ -42,7 +42,7 @@ void webui_stop(struct webui *webui);
 int webui_port(const struct webui *webui);
 
 /*
- * "http://localhost:8930/login?token=…": opens the page, once, within five
+ * "http://127.0.0.1:8930/login?token=…": opens the page, once, within five
  * minutes. free() it. NULL without TCP or when there is no memory.
  */
 char *webui_login_link(struct webui *webui);
