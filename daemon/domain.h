@@ -31,12 +31,32 @@ struct domain_spec {
 	const char *disk_format;	/* "qcow2" or "raw" */
 	const char *iso;
 	const char *kernel, *initrd, *cmdline;
+	/* With uefi: the vault's own copies, see domain_firmware. */
+	const char *firmware, *nvram;
+	const char *machine;	/* NULL: DOMAIN_MACHINE */
 };
+
+/*
+ * The default machine type: the newest that every supported QEMU has. QEMU
+ * deletes a versioned type about six years after its release.
+ */
+#define DOMAIN_MACHINE "pc-q35-7.2"
 
 /* A name: 1 to 63 of a-z A-Z 0-9 . _ -, first a letter or digit. */
 int domain_name_check(const char *name, struct error *error);
 
-/* Makes the definition; free() it. */
+/*
+ * The host's UEFI firmware for such a guest: files to be copied to
+ * spec->firmware and spec->nvram. The two are static texts. -ENOENT when they
+ * are not installed.
+ */
+int domain_firmware(const struct domain_spec *spec, const char **code,
+		    const char **variables, struct error *error);
+
+/*
+ * Makes the definition; free() it. Serial numbers, MAC and WWN are random:
+ * two calls make two machines.
+ */
 int domain_create(const struct domain_spec *spec, char **xml,
 		  struct error *error);
 
@@ -46,7 +66,10 @@ struct domain_start {
 	const char *serial_log;	/* the guest's first serial port, a file */
 };
 
-/* The text for hypervisor_start; free() it. */
+/*
+ * The text for hypervisor_start; free() it. Whatever graphics the definition
+ * has, the guest gets a SPICE server that does not listen.
+ */
 int domain_for_start(const char *xml, const struct domain_start *start,
 		     char **text, struct error *error);
 

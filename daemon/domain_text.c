@@ -2,8 +2,8 @@
 #include "daemon/domain_text.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,37 +74,55 @@ xmlNodePtr domain_text_next(xmlNodePtr node)
 	return find(node->next, (const char *)node->name);
 }
 
-xmlNodePtr domain_text_add(xmlNodePtr parent, const char *name, ...)
+xmlNodePtr domain_text_append(xmlNodePtr parent, const char *text)
 {
-	xmlNodePtr node = xmlNewChild(parent, NULL, BAD_CAST name, NULL);
-	const char *key, *value;
-	va_list args;
+	xmlNodePtr list = NULL;
+	xmlParserErrors status = xmlParseInNodeContext(
+		parent, text, (int)strlen(text),
+		XML_PARSE_NONET | XML_PARSE_NOBLANKS, &list);
 
-	va_start(args, name);
-	while ((key = va_arg(args, const char *))) {
-		value = va_arg(args, const char *);
-		if (value)
-			xmlNewProp(node, BAD_CAST key, BAD_CAST value);
+	assert(status == XML_ERR_OK && list);
+	(void)status;
+	xmlAddChildList(parent, list);
+	return list;
+}
+
+static xmlNodePtr walk(xmlNodePtr node, const char *path)
+{
+	char name[32];
+
+	while (*path) {
+		size_t length = strcspn(path, "/");
+
+		assert(length < sizeof(name));
+		memcpy(name, path, length);
+		name[length] = '\0';
+		node = domain_text_child(node, name);
+		assert(node);
+		path += length + (path[length] == '/');
 	}
-	va_end(args);
 	return node;
 }
 
-xmlNodePtr domain_text_add_text(xmlNodePtr parent, const char *name,
-				const char *text)
+void domain_text_fill(xmlNodePtr node, const char *path, const char *attribute,
+		      const char *value)
 {
-	return xmlNewTextChild(parent, NULL, BAD_CAST name, BAD_CAST text);
+	if (!value)
+		return;
+	node = walk(node, path);
+	if (attribute) {
+		xmlSetProp(node, BAD_CAST attribute, BAD_CAST value);
+		return;
+	}
+	xmlNodeSetContent(node, NULL);
+	xmlNodeAddContent(node, BAD_CAST value);
 }
 
-void domain_text_set(xmlNodePtr node, const char *name, const char *format, ...)
+void domain_text_fill_number(xmlNodePtr node, const char *path,
+			     const char *attribute, uint64_t value)
 {
-	char text[64];
-	va_list args;
-	int n;
+	char text[24];
 
-	va_start(args, format);
-	n = vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	assert(n >= 0 && (size_t)n < sizeof(text));
-	xmlSetProp(node, BAD_CAST name, BAD_CAST text);
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	domain_text_fill(node, path, attribute, text);
 }

@@ -4,6 +4,8 @@
 #ifndef DAEMON_DOMAIN_TEXT_H
 #define DAEMON_DOMAIN_TEXT_H
 
+#include <stdint.h>
+
 #include <libxml/tree.h>
 
 #include "recorder/error.h"
@@ -27,18 +29,21 @@ xmlNodePtr domain_text_child(xmlNodePtr parent, const char *name);
 xmlNodePtr domain_text_next(xmlNodePtr node);
 
 /*
- * Appends an element; attributes are pairs of name and value up to a NULL.
- * A NULL value leaves its attribute out. Values are escaped.
+ * Appends elements given as text, one of ours and not of anybody else's;
+ * returns the first.
  */
-xmlNodePtr domain_text_add(xmlNodePtr parent, const char *name, ...)
-	__attribute__((sentinel));
+xmlNodePtr domain_text_append(xmlNodePtr parent, const char *text);
 
-/* Appends <name>text</name>, escaped. */
-xmlNodePtr domain_text_add_text(xmlNodePtr parent, const char *name,
-				const char *text);
+/*
+ * Fills in below a node: path is names with "/" between, each the first of
+ * that name, "" for the node itself. With a NULL attribute it sets the text.
+ * Values are escaped; NULL changes nothing.
+ */
+void domain_text_fill(xmlNodePtr node, const char *path, const char *attribute,
+		      const char *value);
 
-/* Sets an attribute, printf-like. */
-void domain_text_set(xmlNodePtr node, const char *name, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+/* The same with a number. */
+void domain_text_fill_number(xmlNodePtr node, const char *path,
+			     const char *attribute, uint64_t value);
 
 #endif

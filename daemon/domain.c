@@ -1,0 +1,222 @@
+/*
+ * Makes the definition of a new vault; see domain.h. What is constant stands
+ * here as XML; what is not is filled in as nodes and attributes.
+ *
+ * Everything that a guest can see is written out: each address, serial
+ * number, size and switch, so that no later default of libvirt or QEMU has a
+ * say. Suspension and hot-plug are off; the firmware boots the disk, then the
+ * CD-ROM. The processor's vendor and microcode are pinned on QEMU's command
+ * line, because under KVM they would follow the host's.
+ */
+#include "daemon/domain.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "daemon/domain_parts.h"
+#include "daemon/domain_text.h"
+
+static const char base[] =
+	"<domain type='kvm' xmlns:qemu='" DOMAIN_QEMU_NAMESPACE "'>"
+	"<name/><uuid/><memory unit='KiB'/><currentMemory unit='KiB'/>"
+	"<vcpu placement='static'/>"
+	"<sysinfo type='smbios'>"
+	"<bios><entry name='vendor'>mediavm</entry>"
+	"<entry name='version'>1</entry>"
+	"<entry name='date'>01/01/2026</entry>"
+	"<entry name='release'>1.0</entry></bios>"
+	"<system><entry name='manufacturer'>mediavm</entry>"
+	"<entry name='product'>Vault</entry><entry name='version'>1</entry>"
+	"<entry name='sku'>vault</entry><entry name='family'>mediavm</entry>"
+	"</system>"
+	"<baseBoard><entry name='manufacturer'>mediavm</entry>"
+	"<entry name='product'>Vault board</entry>"
+	"<entry name='version'>1</entry><entry name='asset'>vault</entry>"
+	"<entry name='location'>board</entry></baseBoard>"
+	"<chassis><entry name='manufacturer'>mediavm</entry>"
+	"<entry name='version'>1</entry><entry name='asset'>vault</entry>"
+	"<entry name='sku'>vault</entry></chassis>"
+	"<oemStrings/></sysinfo>"
+	"<os><type arch='x86_64'>hvm</type><bootmenu enable='no'/>"
+	"<smbios mode='sysinfo'/></os>"
+	"<features><acpi/><apic/><pae/><vmport state='off'/>"
+	"<smm state='off'/><ioapic driver='kvm'/></features>"
+	"<cpu mode='custom' match='exact' check='partial'>"
+	"<model fallback='forbid'/>"
+	"<topology sockets='1' dies='1' cores='' threads='1'/>"
+	"<cache level='3' mode='emulate'/>"
+	"<maxphysaddr mode='emulate' bits='40'/>"
+	"<feature policy='require' name='hypervisor'/>"
+	"<feature policy='disable' name='x2apic'/></cpu>"
+	"<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/>"
+	"<timer name='pit' tickpolicy='delay'/>"
+	"<timer name='hpet' present='no'/></clock>"
+	"<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='no'/></pm>"
+	"<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot>"
+	"<on_crash>destroy</on_crash>"
+	"<devices/><qemu:commandline/><qemu:override/></domain>";
+
+/* What Windows asks its hypervisor for; all of it needs KVM only. */
+static const char hyperv[] =
+	"<hyperv mode='custom'><relaxed state='on'/><vapic state='on'/>"
+	"<spinlocks state='on' retries='8191'/><vpindex state='on'/>"
+	"<runtime state='on'/><synic state='on'/><stimer state='on'/>"
+	"<frequencies state='on'/><tlbflush state='on'/><ipi state='on'/>"
+	"</hyperv>";
+
+static void add_entry(xmlNodePtr sysinfo, const char *table, const char *name,
+		      const char *value)
+{
+	xmlNodePtr entry = domain_text_append(domain_text_child(sysinfo, table),
+					      "<entry name=''/>");
+
+	domain_text_fill(entry, "", "name", name);
+	domain_text_fill(entry, "", NULL, value);
+}
+
+static int fill_sysinfo(xmlNodePtr sysinfo, const struct domain_spec *spec,
+			struct error *error)
+{
+	static const char *const tables[] = {"system", "baseBoard", "chassis"};
+	char serial[16], text[80];
+	int result = 0;
+
+	for (size_t i = 0; i < 3 && result == 0; i++) {
+		result = domain_make_serial(serial, error);
+		add_entry(sysinfo, tables[i], "serial", serial);
+	}
+	add_entry(sysinfo, "system", "uuid", spec->uuid);
+	snprintf(text, sizeof(text), "mediavm:%s", spec->uuid);
+	domain_text_fill(
+		domain_text_append(domain_text_child(sysinfo, "oemStrings"),
+				   "<entry/>"),
+		"", NULL, text);
+	return result;
+}
+
+static void fill_os(xmlNodePtr root, const struct domain_spec *spec)
+{
+	xmlNodePtr os = domain_text_child(root, "os"), loader;
+
+	domain_text_fill(os, "type", "machine",
+			 spec->machine ? spec->machine : DOMAIN_MACHINE);
+	if (spec->uefi) {
+		loader = domain_text_append(
+			os, "<loader readonly='yes' type='pflash'/><nvram/>");
+		domain_text_fill(loader, "", NULL, spec->firmware);
+		domain_text_fill(os, "nvram", NULL, spec->nvram);
+		if (domain_kind_of(spec).secure_boot) {
+			domain_text_fill(loader, "", "secure", "yes");
+			domain_text_fill(root, "features/smm", "state", "on");
+		}
+	}
+	if (!spec->kernel)
+		return;
+	domain_text_append(os, "<kernel/>");
+	domain_text_fill(os, "kernel", NULL, spec->kernel);
+	if (spec->initrd)
+		domain_text_append(os, "<initrd/>");
+	domain_text_fill(os, spec->initrd ? "initrd" : "", NULL, spec->initrd);
+	if (spec->cmdline)
+		domain_text_append(os, "<cmdline/>");
+	domain_text_fill(os, spec->cmdline ? "cmdline" : "", NULL,
+			 spec->cmdline);
+}
+
+static void add_argument(xmlNodePtr commandline, const char *value)
+{
+	domain_text_fill(domain_text_append(commandline, "<qemu:arg/>"), "",
+			 "value", value);
+}
+
+/* The vendor that a named model of QEMU belongs to. */
+static const char *vendor_of(const char *model)
+{
+	static const char *const amd[] = {"EPYC", "Opteron", "phenom", "athlon",
+					  "qemu"};
+
+	for (size_t i = 0; i < sizeof(amd) / sizeof(amd[0]); i++)
+		if (strncmp(model, amd[i], strlen(amd[i])) == 0)
+			return "AuthenticAMD";
+	if (strncmp(model, "Dhyana", 6) == 0)
+		return "HygonGenuine";
+	return "GenuineIntel";
+}
+
+static void fill_cpu(xmlNodePtr root, const struct domain_spec *spec)
+{
+	xmlNodePtr commandline = domain_text_child(root, "commandline");
+	const char *model =
+		spec->cpu_model ? spec->cpu_model : DOMAIN_CPU_MODEL;
+	const char *vendor = vendor_of(model);
+	char text[160];
+
+	domain_text_fill(root, "cpu/model", NULL, model);
+	domain_text_fill_number(root, "cpu/topology", "cores", spec->cpus);
+	snprintf(text, sizeof(text), "%s-x86_64-cpu.vendor=%s", model, vendor);
+	add_argument(commandline, "-global");
+	add_argument(commandline, text);
+	snprintf(text, sizeof(text), "%s-x86_64-cpu.ucode-rev=%s", model,
+		 strcmp(vendor, "GenuineIntel") == 0 ? "0x100000000"
+						     : "0x1000065");
+	add_argument(commandline, "-global");
+	add_argument(commandline, text);
+}
+
+static void fill_windows(xmlNodePtr root)
+{
+	domain_text_append(domain_text_child(root, "features"), hyperv);
+	domain_text_append(domain_text_child(root, "clock"),
+			   "<timer name='hypervclock' present='yes'/>");
+	domain_text_fill(root, "clock", "offset", "localtime");
+}
+
+static int fill(xmlNodePtr root, const struct domain_spec *spec,
+		struct error *error)
+{
+	xmlNodePtr commandline = domain_text_child(root, "commandline");
+	int result;
+
+	domain_text_fill(root, "name", NULL, spec->name);
+	domain_text_fill(root, "uuid", NULL, spec->uuid);
+	domain_text_fill_number(root, "memory", NULL, spec->memory / 1024);
+	domain_text_fill_number(root, "currentMemory", NULL,
+				spec->memory / 1024);
+	domain_text_fill_number(root, "vcpu", NULL, spec->cpus);
+	result = fill_sysinfo(domain_text_child(root, "sysinfo"), spec, error);
+	if (result < 0)
+		return result;
+	fill_os(root, spec);
+	fill_cpu(root, spec);
+	if (domain_kind_of(spec).windows)
+		fill_windows(root);
+	add_argument(commandline, "-machine");
+	add_argument(commandline, "smbios-entry-point-type=32");
+	/* The hub of the network card; see domain_devices.c. */
+	add_argument(commandline, "-netdev");
+	add_argument(commandline, "hubport,id=isolated,hubid=0");
+	return domain_add_devices(domain_text_child(root, "devices"),
+				  domain_text_child(root, "override"), spec,
+				  error);
+}
+
+int domain_create(const struct domain_spec *spec, char **xml,
+		  struct error *error)
+{
+	xmlDocPtr document;
+	int result = domain_check(spec, error);
+
+	*xml = NULL;
+	if (result < 0)
+		return result;
+	result = domain_text_parse(base, &document, error);
+	if (result < 0)
+		return result;
+	result = fill(xmlDocGetRootElement(document), spec, error);
+	if (result == 0)
+		result = domain_text_print(document, xml, error);
+	xmlFreeDoc(document);
+	return result;
+}

@@ -1,0 +1,38 @@
+/*
+ * Between the files that make a definition.
+ */
+#ifndef DAEMON_DOMAIN_PARTS_H
+#define DAEMON_DOMAIN_PARTS_H
+
+#include <libxml/tree.h>
+
+#include "daemon/domain.h"
+
+#define DOMAIN_CPU_MODEL "Nehalem"
+
+/* What follows from the kind of guest. */
+struct domain_kind {
+	bool windows;
+	bool old_windows;	/* no driver for xHCI: up to Windows 7 */
+	bool secure_boot;
+};
+
+struct domain_kind domain_kind_of(const struct domain_spec *spec);
+
+/* -EINVAL unless everything can go into a definition. */
+int domain_check(const struct domain_spec *spec, struct error *error);
+
+/*
+ * Appends the devices to <devices>, and to <qemu:override> the properties
+ * that libvirt has no element for.
+ */
+int domain_add_devices(xmlNodePtr devices, xmlNodePtr override,
+		       const struct domain_spec *spec, struct error *error);
+
+/* "MV" and 12 random letters and digits. */
+int domain_make_serial(char serial[16], struct error *error);
+
+/* Takes the <graphics> away and adds a SPICE server that does not listen. */
+void domain_set_graphics(xmlNodePtr devices);
+
+#endif
