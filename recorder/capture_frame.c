@@ -129,7 +129,7 @@ static void get_counts(struct bytes *b, struct capture_counts *counts)
 }
 
 int capture_entry_get(const uint8_t at[CAPTURE_ENTRY_SIZE],
-		      struct capture_entry *entry, struct error *error)
+		      struct capture_entry *entry)
 {
 	struct bytes b = bytes_of(at, CAPTURE_ENTRY_SIZE);
 
@@ -148,17 +148,12 @@ int capture_entry_get(const uint8_t at[CAPTURE_ENTRY_SIZE],
 	       CAPTURE_DIGEST_SIZE);
 	if (entry->plain > CAPTURE_FRAME_MAX ||
 	    entry->first_time > entry->last_time)
-		return error_set(error, EBADMSG,
-				 "entry of frame %u says %u bytes from time "
-				 "%llu to %llu",
-				 entry->sequence, entry->plain,
-				 (unsigned long long)entry->first_time,
-				 (unsigned long long)entry->last_time);
+		return -EBADMSG;
 	return 0;
 }
 
 int capture_index_get(const uint8_t at[CAPTURE_INDEX_HEAD], uint64_t frame_size,
-		      struct capture_totals *totals, struct error *error)
+		      struct capture_totals *totals)
 {
 	struct bytes b = bytes_of(at, CAPTURE_INDEX_HEAD);
 
@@ -171,10 +166,7 @@ int capture_index_get(const uint8_t at[CAPTURE_INDEX_HEAD], uint64_t frame_size,
 	get_counts(&b, &totals->counts);
 	if (totals->frames > CAPTURE_INDEX_MAX ||
 	    index_size(totals->frames) != frame_size)
-		return error_set(error, EBADMSG,
-				 "index of %u frames in %llu bytes cannot be",
-				 totals->frames,
-				 (unsigned long long)frame_size);
+		return -EBADMSG;
 	return 0;
 }
 

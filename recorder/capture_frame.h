@@ -89,10 +89,10 @@ int capture_frame_head(const uint8_t head[CAPTURE_FRAME_HEAD],
 
 /* Read whole skippable frames; -EBADMSG when a field cannot be. */
 int capture_entry_get(const uint8_t at[CAPTURE_ENTRY_SIZE],
-		      struct capture_entry *entry, struct error *error);
+		      struct capture_entry *entry);
 /* Head only; the records follow it, see capture_record_get. */
 int capture_index_get(const uint8_t at[CAPTURE_INDEX_HEAD], uint64_t frame_size,
-		      struct capture_totals *totals, struct error *error);
+		      struct capture_totals *totals);
 void capture_record_get(const uint8_t at[CAPTURE_INDEX_RECORD],
 			struct capture_record *record);
 /* Where the index frame begins, from its last bytes; or -EBADMSG. */

@@ -23,7 +23,7 @@ static int check_index(int fd, uint64_t offset, uint64_t end,
 	    capture_frame_head(head, &kind, &size, NULL) < 0 ||
 	    kind != CAPTURE_FRAME_INDEX || offset > end || size != end - offset)
 		return -ENODATA;
-	return capture_index_get(head, size, totals, NULL);
+	return capture_index_get(head, size, totals);
 }
 
 /* The signature at the end, if there; returns where the index ends. */
@@ -248,8 +248,8 @@ static int take_entry(struct rebuild *r, const struct capture_scan_frame *frame,
 	struct capture_record record;
 	int code;
 
-	if (capture_entry_get(frame->data, &e, error) < 0)
-		return -EBADMSG;
+	if (capture_entry_get(frame->data, &e) < 0)
+		return broken(frame->offset, "an entry that cannot be", error);
 	if (!r->pending || e.sequence != x->totals.frames ||
 	    e.file_offset != r->data.offset || e.packed != r->data.size ||
 	    e.plain_offset != x->totals.plain)
@@ -352,8 +352,8 @@ static int take_index(struct rebuild *r, const struct capture_scan_frame *frame,
 {
 	struct capture_totals t;
 
-	if (capture_index_get(frame->data, frame->size, &t, error) < 0)
-		return -EBADMSG;
+	if (capture_index_get(frame->data, frame->size, &t) < 0)
+		return broken(frame->offset, "an index that cannot be", error);
 	if (t.frames != r->index->totals.frames ||
 	    t.plain != r->index->totals.plain)
 		return broken(frame->offset, "the index does not fit the file",

@@ -114,8 +114,8 @@ static int check_entry(const struct capture_source *s,
 {
 	struct capture_entry entry;
 
-	if (capture_entry_get(frame->data, &entry, error) < 0)
-		return -EBADMSG;
+	if (capture_entry_get(frame->data, &entry) < 0)
+		return damaged(frame->offset, error, "an entry that cannot be");
 	if (entry.sequence != s->frames - 1 ||
 	    entry.file_offset != s->frame_offset ||
 	    entry.plain_offset != s->frame_plain ||
