@@ -14,7 +14,12 @@ struct disk_info {
 	uint64_t actual_size;	/* bytes on the host */
 };
 
-/* -ENOENT, -EINVAL when it is no image (a backing file is refused too). */
+/*
+ * -ENOENT, -EINVAL when it is no image or not a file, or needs another file
+ * (a backing file, an external data file). The format is a guess: a raw image
+ * may look like another one to whoever guesses again, so it is kept and given
+ * to everybody.
+ */
 int disk_inspect(const char *path, struct disk_info *info, struct error *error);
 
 /* A new empty qcow2 image. -EEXIST, -ENOSPC. */
@@ -22,7 +27,8 @@ int disk_create(const char *path, uint64_t virtual_size, struct error *error);
 
 /*
  * Copies an image (or any file) into the vault: by reflink where the file
- * system can, sparse otherwise; whole or not at all.
+ * system can, sparse otherwise; whole or not at all. -EEXIST: nothing that
+ * is there is replaced.
  */
 int disk_copy(const char *from, const char *to, struct error *error);
 
