@@ -1,0 +1,284 @@
+/*
+ * Raster operations: row by row, in spans that fit the first-level cache.
+ *
+ * Plain copies of images go straight from row to row.
+ */
+#include "recorder/raster.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SPAN 1024
+
+struct raster_rop raster_rop(uint16_t rop, uint16_t invert_source,
+			     uint16_t invert_destination)
+{
+	struct raster_rop r = {.operation = ROPD_PUT};
+	uint16_t operation =
+		rop & (ROPD_PUT | ROPD_OR | ROPD_AND | ROPD_XOR |
+		       ROPD_BLACKNESS | ROPD_WHITENESS | ROPD_INVERS);
+
+	if (!operation)
+		return r;
+	r.operation = operation & -operation;
+	if (rop & invert_source)
+		r.source = 0xffffffff;
+	if (rop & invert_destination)
+		r.destination = 0xffffffff;
+	if (rop & ROPD_INVERS_RES)
+		r.result = 0xffffffff;
+	return r;
+}
+
+void raster_mask_clip(const struct raster_mask *mask, pixman_region32_t *region)
+{
+	if (mask->image)
+		pixman_region32_intersect_rect(region, region, -mask->x,
+					       -mask->y, mask->image->width,
+					       mask->image->height);
+}
+
+/* The span's source pixels become what is to stand on the surface. */
+static void combine(const struct raster_rop *rop, uint32_t *span,
+		    const uint32_t *row, unsigned n)
+{
+	uint32_t s = rop->source, d = rop->destination, r = rop->result;
+
+	switch (rop->operation) {
+	case ROPD_PUT:
+		if (s ^ r)
+			for (unsigned i = 0; i < n; i++)
+				span[i] = ~span[i];
+		break;
+	case ROPD_OR:
+		for (unsigned i = 0; i < n; i++)
+			span[i] = ((span[i] ^ s) | (row[i] ^ d)) ^ r;
+		break;
+	case ROPD_AND:
+		for (unsigned i = 0; i < n; i++)
+			span[i] = ((span[i] ^ s) & (row[i] ^ d)) ^ r;
+		break;
+	case ROPD_XOR:
+		for (unsigned i = 0; i < n; i++)
+			span[i] = span[i] ^ row[i] ^ s ^ d ^ r;
+		break;
+	case ROPD_BLACKNESS:
+		memset(span, 0, n * sizeof(*span));
+		break;
+	case ROPD_WHITENESS:
+		memset(span, 0xff, n * sizeof(*span));
+		break;
+	default:
+		for (unsigned i = 0; i < n; i++)
+			span[i] = ~row[i];
+		break;
+	}
+}
+
+static void write_span(const struct surface *surface,
+		       const struct raster_mask *mask, int32_t x, int32_t y,
+		       const uint32_t *span, uint32_t *row, unsigned n)
+{
+	const uint32_t *set;
+
+	if (!mask || !mask->image) {
+		for (unsigned i = 0; i < n; i++)
+			row[i] = span[i] & surface->bits;
+		return;
+	}
+	set = image_row(mask->image, y + mask->y) + x + mask->x;
+	for (unsigned i = 0; i < n; i++)
+		if (set[i])
+			row[i] = span[i] & surface->bits;
+}
+
+static void paint_box(struct surface *surface, const pixman_box32_t *box,
+		      const struct raster_source *source,
+		      const struct raster_rop *rop,
+		      const struct raster_mask *mask)
+{
+	uint32_t span[SPAN];
+
+	for (int32_t y = box->y1; y < box->y2; y++)
+		for (int32_t x = box->x1; x < box->x2; x += SPAN) {
+			uint32_t *row = surface_row(surface, y) + x;
+			unsigned n = box->x2 - x < SPAN ? box->x2 - x : SPAN;
+
+			raster_fetch(source, x, y, span, n);
+			surface_narrow(surface, span, n);
+			combine(rop, span, row, n);
+			write_span(surface, mask, x, y, span, row, n);
+		}
+}
+
+/* An image copied as it is: rows need no span in between. */
+static void copy_box(struct surface *surface, const pixman_box32_t *box,
+		     const struct raster_source *source)
+{
+	for (int32_t y = box->y1; y < box->y2; y++)
+		raster_fetch(source, box->x1, y,
+			     surface_row(surface, y) + box->x1,
+			     box->x2 - box->x1);
+}
+
+void raster_paint(struct surface *surface, pixman_region32_t *region,
+		  const struct raster_source *source, struct raster_rop rop,
+		  const struct raster_mask *mask)
+{
+	bool copy = rop.operation == ROPD_PUT && rop.source == rop.result &&
+		    surface_is_wide(surface) && (!mask || !mask->image);
+	const pixman_box32_t *boxes;
+	int n;
+
+	boxes = pixman_region32_rectangles(region, &n);
+	for (int i = 0; i < n; i++)
+		if (copy)
+			copy_box(surface, &boxes[i], source);
+		else
+			paint_box(surface, &boxes[i], source, &rop, mask);
+	surface_touch(surface, region);
+}
+
+/* Calls `each` with spans of source and surface pixels, both wide. */
+static void with_spans(struct surface *surface, pixman_region32_t *region,
+		       const struct raster_source *source, uint32_t value,
+		       void (*each)(const uint32_t *source, uint32_t *row,
+				    unsigned n, uint32_t value))
+{
+	uint32_t span[SPAN];
+	const pixman_box32_t *boxes;
+	int count;
+
+	boxes = pixman_region32_rectangles(region, &count);
+	for (const pixman_box32_t *box = boxes; box < boxes + count; box++)
+		for (int32_t y = box->y1; y < box->y2; y++)
+			for (int32_t x = box->x1; x < box->x2; x += SPAN) {
+				uint32_t *row = surface_row(surface, y) + x;
+				unsigned n =
+					box->x2 - x < SPAN ? box->x2 - x : SPAN;
+
+				raster_fetch(source, x, y, span, n);
+				surface_widen(surface, row, n);
+				each(span, row, n, value);
+				surface_narrow(surface, row, n);
+			}
+	surface_touch(surface, region);
+}
+
+static void put_unless(const uint32_t *source, uint32_t *row, unsigned n,
+		       uint32_t key)
+{
+	for (unsigned i = 0; i < n; i++)
+		if ((source[i] ^ key) & 0xffffff)
+			row[i] = source[i];
+}
+
+void raster_transparent(struct surface *surface, pixman_region32_t *region,
+			const struct raster_source *source, uint32_t key)
+{
+	/* What the surface can't tell apart is the same to it. */
+	surface_narrow(surface, &key, 1);
+	surface_widen(surface, &key, 1);
+	with_spans(surface, region, source, key, put_unless);
+}
+
+static inline uint32_t multiply(uint32_t a, uint32_t b)
+{
+	uint32_t t = a * b + 128;
+
+	return (t + (t >> 8)) >> 8;
+}
+
+static uint32_t over(uint32_t s, uint32_t d, uint32_t alpha)
+{
+	uint32_t keep = 255 - multiply(s >> 24, alpha), out = 0;
+
+	for (unsigned shift = 0; shift < 32; shift += 8) {
+		uint32_t v = multiply(s >> shift & 255, alpha) +
+			     multiply(d >> shift & 255, keep);
+
+		out |= (v < 255 ? v : 255) << shift;
+	}
+	return out;
+}
+
+static void blend_argb(const uint32_t *source, uint32_t *row, unsigned n,
+		       uint32_t alpha)
+{
+	for (unsigned i = 0; i < n; i++)
+		row[i] = over(source[i], row[i], alpha);
+}
+
+static void blend_xrgb(const uint32_t *source, uint32_t *row, unsigned n,
+		       uint32_t alpha)
+{
+	for (unsigned i = 0; i < n; i++)
+		row[i] = over(source[i] | 0xff000000, row[i], alpha);
+}
+
+void raster_blend(struct surface *surface, pixman_region32_t *region,
+		  const struct raster_source *source, uint8_t alpha)
+{
+	bool opaque = source->image && source->image->format != IMAGE_ARGB;
+
+	if (alpha)
+		with_spans(surface, region, source, alpha,
+			   opaque ? blend_xrgb : blend_argb);
+}
+
+/* One box, onto itself at a distance: rows in the order that is safe. */
+static void move_box(struct surface *surface, const pixman_box32_t *box,
+		     int32_t dx, int32_t dy)
+{
+	size_t n = (size_t)(box->x2 - box->x1) * sizeof(uint32_t);
+	int32_t rows = box->y2 - box->y1;
+
+	for (int32_t i = 0; i < rows; i++) {
+		int32_t y = dy < 0 ? box->y2 - 1 - i : box->y1 + i;
+
+		memmove(surface_row(surface, y) + box->x1,
+			surface_row(surface, y + dy) + box->x1 + dx, n);
+	}
+}
+
+/* Several boxes may read what another has written: from a copy then. */
+static int move_boxes(struct surface *surface, const pixman_box32_t *boxes,
+		      int count, const pixman_box32_t *all, int32_t dx,
+		      int32_t dy, struct error *error)
+{
+	size_t width = all->x2 - all->x1, height = all->y2 - all->y1;
+	uint32_t *copy = malloc(width * height * sizeof(*copy));
+
+	if (!copy)
+		return error_set(error, ENOMEM, "no memory to move pixels");
+	for (size_t y = 0; y < height; y++)
+		memcpy(copy + y * width,
+		       surface_row(surface, all->y1 + dy + y) + all->x1 + dx,
+		       width * sizeof(*copy));
+	for (const pixman_box32_t *box = boxes; box < boxes + count; box++)
+		for (int32_t y = box->y1; y < box->y2; y++)
+			memcpy(surface_row(surface, y) + box->x1,
+			       copy + (y - all->y1) * width + box->x1 - all->x1,
+			       (box->x2 - box->x1) * sizeof(*copy));
+	free(copy);
+	return 0;
+}
+
+int raster_move(struct surface *surface, pixman_region32_t *region, int32_t dx,
+		int32_t dy, struct error *error)
+{
+	const pixman_box32_t *boxes;
+	int n, r = 0;
+
+	/* Both ends lie on the surface. */
+	pixman_region32_intersect_rect(region, region, -dx, -dy, surface->width,
+				       surface->height);
+	boxes = pixman_region32_rectangles(region, &n);
+	if (n == 1)
+		move_box(surface, boxes, dx, dy);
+	else if (n)
+		r = move_boxes(surface, boxes, n,
+			       pixman_region32_extents(region), dx, dy, error);
+	surface_touch(surface, region);
+	return r;
+}
