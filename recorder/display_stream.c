@@ -1,0 +1,199 @@
+/*
+ * Video streams of a display channel.
+ *
+ * A frame is drawn when it arrives. Live clients show it at its mm_time,
+ * some 0.4 s later, and drop what is late; arrival order is the only one that
+ * is the same each time a recording is decoded.
+ */
+#include "recorder/display.h"
+
+#include <stdlib.h>
+
+#include "recorder/raster.h"
+#include "recorder/video_decoder.h"
+
+#define STREAM_TOP_DOWN 1 /* SPICE_STREAM_FLAGS_TOP_DOWN */
+
+struct stream {
+	uint32_t surface_id;
+	bool top_down;
+	uint8_t codec;          /* SPICE_VIDEO_CODEC_TYPE_* */
+	uint32_t width, height; /* of a frame */
+	pixman_box32_t dest;
+	struct bytes clip;           /* a Clip, owned bytes */
+	struct video_decoder *video; /* NULL for MJPEG */
+};
+
+static void stream_free(struct stream *s)
+{
+	if (!s)
+		return;
+	video_decoder_free(s->video);
+	free((void *)s->clip.data);
+	free(s);
+}
+
+void display_stream_free_all(struct display *d)
+{
+	for (unsigned i = 0; i < DISPLAY_STREAMS; i++) {
+		stream_free(d->streams[i]);
+		d->streams[i] = NULL;
+	}
+}
+
+/* Keeps what is left of the message: the clip, to be cut by each frame. */
+static int set_clip(struct stream *s, const struct bytes *in,
+		    struct error *error)
+{
+	size_t size = bytes_left(in);
+	uint8_t *copy;
+
+	if (in->bad || !size)
+		return error_set(error, EBADMSG, "a stream is cut short");
+	copy = malloc(size);
+	if (!copy)
+		return error_set(error, ENOMEM, "no memory for a clip");
+	memcpy(copy, in->data + in->at, size);
+	free((void *)s->clip.data);
+	s->clip = bytes_of(copy, size);
+	return 0;
+}
+
+static int create(struct display *d, struct bytes *in, struct error *error)
+{
+	uint32_t surface = bytes_le32(in), id = bytes_le32(in);
+	struct stream *s;
+	int r;
+
+	if (in->bad || id >= DISPLAY_STREAMS)
+		return error_set(error, EBADMSG, "stream %u is out of bounds",
+				 id);
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return error_set(error, ENOMEM, "no memory for a stream");
+	s->surface_id = surface;
+	s->top_down = bytes_u8(in) & STREAM_TOP_DOWN;
+	s->codec = bytes_u8(in);
+	bytes_le64(in); /* stamp */
+	s->width = bytes_le32(in);
+	s->height = bytes_le32(in);
+	bytes_le64(in); /* size of the source in the guest */
+	s->dest = display_read_rect(in);
+	r = set_clip(s, in, error);
+	if (!r && s->codec != VIDEO_CODEC_MJPEG)
+		r = video_decoder_new(&s->video, s->codec, error);
+	if (r) {
+		stream_free(s);
+		return r;
+	}
+	stream_free(d->streams[id]);
+	d->streams[id] = s;
+	return 0;
+}
+
+static int decode(struct stream *s, struct bytes frame, struct image **image,
+		  struct error *error)
+{
+	int r;
+
+	if (s->codec == VIDEO_CODEC_MJPEG)
+		r = jpeg_decode(frame, image, error);
+	else
+		r = video_decoder_decode(s->video, frame, image, error);
+	if (!r && *image && !s->top_down)
+		image_flip(*image);
+	return r;
+}
+
+static int show(struct display *d, struct stream *s, const struct image *image,
+		uint32_t width, uint32_t height, const pixman_box32_t *dest,
+		struct error *error)
+{
+	struct surface *surface = display_surface(d, s->surface_id, error);
+	struct raster_source source;
+	struct bytes clip = s->clip;
+	pixman_region32_t region;
+	pixman_box32_t src = {0, 0, image->width, image->height};
+	int r = 0;
+
+	if (!surface)
+		return -EBADMSG;
+	/* Codecs may round a frame up to whole blocks. */
+	if (width && width < image->width)
+		src.x2 = width;
+	if (height && height < image->height)
+		src.y2 = height;
+	if (display_read_clip(&clip, surface, dest, &region)) {
+		source = raster_image(image, &src, dest, 1);
+		raster_paint(surface, &region, &source,
+			     raster_rop(ROPD_PUT, 0, 0), NULL);
+	} else {
+		r = error_set(error, EBADMSG,
+			      "a stream's place or clip is out of bounds");
+	}
+	pixman_region32_fini(&region);
+	return r;
+}
+
+static int data(struct display *d, bool sized, struct bytes *in,
+		struct error *error)
+{
+	uint32_t id = bytes_le32(in), width, height, size;
+	struct image *image = NULL;
+	pixman_box32_t dest;
+	struct stream *s;
+	const uint8_t *frame;
+	int r;
+
+	/* A server may speak of streams that its client can't take. */
+	if (id >= DISPLAY_STREAMS || !d->streams[id])
+		return 0;
+	s = d->streams[id];
+	bytes_le32(in); /* mm_time */
+	width = s->width;
+	height = s->height;
+	dest = s->dest;
+	if (sized) {
+		width = bytes_le32(in);
+		height = bytes_le32(in);
+		dest = display_read_rect(in);
+	}
+	size = bytes_le32(in);
+	frame = bytes_take(in, size);
+	if (!frame)
+		return error_set(error, EBADMSG, "a frame is cut short");
+	r = decode(s, bytes_of(frame, size), &image, error);
+	if (!r && image)
+		r = show(d, s, image, width, height, &dest, error);
+	image_unref(image);
+	return r;
+}
+
+int display_stream(struct display *d, uint16_t type, struct bytes body,
+		   struct error *error)
+{
+	uint32_t id;
+
+	switch (type) {
+	case DISPLAY_MESSAGE_stream_create:
+		return create(d, &body, error);
+	case DISPLAY_MESSAGE_stream_data:
+		return data(d, false, &body, error);
+	case DISPLAY_MESSAGE_stream_data_sized:
+		return data(d, true, &body, error);
+	case DISPLAY_MESSAGE_stream_destroy_all:
+		display_stream_free_all(d);
+		return 0;
+	}
+	id = bytes_le32(&body);
+	if (body.bad || id >= DISPLAY_STREAMS)
+		return error_set(error, EBADMSG, "stream %u is out of bounds",
+				 id);
+	if (!d->streams[id])
+		return 0;
+	if (type == DISPLAY_MESSAGE_stream_clip)
+		return set_clip(d->streams[id], &body, error);
+	stream_free(d->streams[id]);
+	d->streams[id] = NULL;
+	return 0;
+}

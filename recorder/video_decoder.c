@@ -1,0 +1,121 @@
+/* VP8, VP9, H.264 and H.265 streams by libavcodec; pixels by libswscale. */
+#include "recorder/video_decoder.h"
+
+#include <libavcodec/avcodec.h>
+#include <libswscale/swscale.h>
+#include <stdlib.h>
+
+struct video_decoder {
+	AVCodecContext *codec;
+	AVPacket *packet;
+	AVFrame *frame;
+	struct SwsContext *scaler;
+};
+
+static enum AVCodecID codec_id(uint8_t codec)
+{
+	switch (codec) {
+	case VIDEO_CODEC_VP8:
+		return AV_CODEC_ID_VP8;
+	case VIDEO_CODEC_H264:
+		return AV_CODEC_ID_H264;
+	case VIDEO_CODEC_VP9:
+		return AV_CODEC_ID_VP9;
+	case VIDEO_CODEC_H265:
+		return AV_CODEC_ID_HEVC;
+	}
+	return AV_CODEC_ID_NONE;
+}
+
+int video_decoder_new(struct video_decoder **decoder, uint8_t number,
+		      struct error *error)
+{
+	const AVCodec *codec = avcodec_find_decoder(codec_id(number));
+	struct video_decoder *d;
+
+	*decoder = NULL;
+	if (!codec)
+		return error_set(error, ENOTSUP,
+				 "video codec %u can't be decoded", number);
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return error_set(error, ENOMEM, "no memory for a stream");
+	d->codec = avcodec_alloc_context3(codec);
+	d->packet = av_packet_alloc();
+	d->frame = av_frame_alloc();
+	if (d->codec && d->packet && d->frame) {
+		d->codec->thread_count = 1;
+		d->codec->flags |=
+			AV_CODEC_FLAG_LOW_DELAY | AV_CODEC_FLAG_BITEXACT;
+		d->codec->max_pixels = IMAGE_PIXELS_MAX;
+		if (!avcodec_open2(d->codec, codec, NULL)) {
+			*decoder = d;
+			return 0;
+		}
+	}
+	video_decoder_free(d);
+	return error_set(error, ENOMEM, "no memory for a stream");
+}
+
+void video_decoder_free(struct video_decoder *d)
+{
+	if (!d)
+		return;
+	avcodec_free_context(&d->codec);
+	av_packet_free(&d->packet);
+	av_frame_free(&d->frame);
+	sws_freeContext(d->scaler);
+	free(d);
+}
+
+static int to_image(struct video_decoder *d, struct image **image,
+		    struct error *error)
+{
+	const AVFrame *f = d->frame;
+	uint8_t *planes[4] = {NULL};
+	int strides[4] = {0};
+	int r;
+
+	r = image_new(image, f->width, f->height, IMAGE_XRGB, error);
+	if (r)
+		return r;
+	d->scaler = sws_getCachedContext(
+		d->scaler, f->width, f->height, f->format, f->width, f->height,
+		AV_PIX_FMT_BGR0, SWS_POINT | SWS_ACCURATE_RND | SWS_BITEXACT,
+		NULL, NULL, NULL);
+	if (!d->scaler) {
+		image_unref(*image);
+		*image = NULL;
+		return error_set(error, EBADMSG,
+				 "a stream's pixel format %d is unknown",
+				 f->format);
+	}
+	planes[0] = (uint8_t *)(*image)->pixels;
+	strides[0] = (int)(*image)->stride * 4;
+	sws_scale(d->scaler, (const uint8_t *const *)f->data, f->linesize, 0,
+		  f->height, planes, strides);
+	return 0;
+}
+
+int video_decoder_decode(struct video_decoder *d, struct bytes frame,
+			 struct image **image, struct error *error)
+{
+	int r;
+
+	*image = NULL;
+	if (av_new_packet(d->packet, (int)bytes_left(&frame)))
+		return error_set(error, ENOMEM, "no memory for a frame");
+	memcpy(d->packet->data, frame.data + frame.at, bytes_left(&frame));
+	r = avcodec_send_packet(d->codec, d->packet);
+	av_packet_unref(d->packet);
+	if (r)
+		return error_set(error, EBADMSG, "a video frame is damaged");
+	while (!avcodec_receive_frame(d->codec, d->frame)) {
+		image_unref(*image);
+		r = to_image(d, image, error);
+		av_frame_unref(d->frame);
+		if (r)
+			return r;
+	}
+	return 0;
+}
