@@ -1,0 +1,68 @@
+/*
+ * A recorded session's screens and sound, from its messages.
+ *
+ * Channels of one session depend on each other: an image may refer to one
+ * that another display channel brings, and a message may have to wait until
+ * another channel has come to a certain point. A channel that waits keeps
+ * its messages (at most DECODER_QUEUE_MAX bytes in all) until the others
+ * have delivered; when they can't any more, what is missing stays undrawn
+ * and is reported.
+ *
+ * Deterministic: no clock, no threads, nothing but the bytes.
+ *
+ * Memory: surfaces 256 MiB a display channel, image cache 256 MiB, GLZ
+ * window 128 MiB, queues 64 MiB, one decoded image 128 MiB at a time.
+ */
+#ifndef RECORDER_DECODER_H
+#define RECORDER_DECODER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "recorder/capture_reader.h"
+#include "recorder/cursor.h"
+#include "recorder/display.h"
+#include "recorder/error.h"
+#include "recorder/playback.h"
+
+#define DECODER_DISPLAYS 16u
+#define DECODER_QUEUE_MAX (64u << 20)
+
+struct decoder_options {
+	bool layout_only;           /* follow sizes and heads, draw nothing */
+	struct playback_sink sound; /* samples may be NULL: not decoded */
+};
+
+/* What did not go as it should, since the beginning. */
+struct decoder_trouble {
+	uint64_t damaged; /* messages that made no sense */
+	uint64_t missing; /* messages whose images never came */
+	uint64_t undrawn; /* messages of a kind that is not drawn */
+	char first[640];  /* the first of the damaged or missing ones */
+};
+
+struct decoder;
+
+int decoder_new(struct decoder **decoder, const struct decoder_options *o,
+		struct error *error);
+void decoder_free(struct decoder *decoder);
+
+/*
+ * Takes the next item of a capture. Damaged messages are left out and
+ * counted; an error is only -ENOMEM or what the sound's sink returned.
+ */
+int decoder_feed(struct decoder *decoder, const struct capture_item *item,
+		 struct error *error);
+/* No more items come: what still waits is done without what it waits for. */
+int decoder_finish(struct decoder *decoder, struct error *error);
+
+/* By channel id; NULL when there is no such channel. */
+struct display *decoder_display(const struct decoder *decoder, unsigned id);
+/* The pointer over that display, or NULL when it shows none. */
+struct cursor *decoder_cursor(const struct decoder *decoder, unsigned id);
+const struct playback_state *decoder_sound(const struct decoder *decoder);
+
+const struct decoder_trouble *decoder_trouble(const struct decoder *decoder);
+bool decoder_had_sound(const struct decoder *decoder);
+
+#endif
