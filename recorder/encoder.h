@@ -1,0 +1,72 @@
+/*
+ * Pictures and sound into an MP4 file: H.264 by libx264, AAC by libavcodec.
+ *
+ * Encoding runs on a thread of its own; the caller prepares the next picture
+ * meanwhile. Pictures are prepared in a few canvases that take turns; each
+ * remembers which part of it is older than what the caller shows, so that
+ * only what changed is converted.
+ *
+ * Colours: BT.709, limited range, 4:2:0. The file begins with its index
+ * (faststart), so that a browser can play and seek it while it loads; its fd
+ * must be readable, writable and seekable.
+ */
+#ifndef RECORDER_ENCODER_H
+#define RECORDER_ENCODER_H
+
+#include <pixman.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "recorder/error.h"
+
+#define ENCODER_PIXELS_MAX (139264u * 256) /* H.264 level 6.2 */
+#define ENCODER_RATE 48000                 /* Hz */
+#define ENCODER_CHANNELS 2
+
+struct encoder_options {
+	uint32_t width, height;   /* px, even */
+	unsigned fps;             /* what rate control expects */
+	unsigned crf;             /* 0..51, lower is better */
+	const char *preset;       /* of libx264 */
+	unsigned threads;         /* of libx264; the same number gives
+				   * the same bytes */
+	unsigned keyframe_frames; /* most frames between key frames */
+	bool sound;
+	unsigned sound_bitrate; /* bit/s */
+};
+
+struct encoder_canvas {
+	uint8_t *planes[3]; /* Y, U, V */
+	int strides[3];
+	pixman_region32_t stale; /* to be converted, px of Y */
+};
+
+struct encoder;
+
+/* Writes to out_fd, which stays the caller's. */
+int encoder_new(struct encoder **encoder, int out_fd,
+		const struct encoder_options *options, struct error *error);
+void encoder_free(struct encoder *encoder);
+
+/*
+ * A canvas nobody reads; `changed` is added to what is stale in all of them.
+ * Waits when the encoder is behind. NULL after a failure.
+ */
+struct encoder_canvas *encoder_take(struct encoder *encoder,
+				    pixman_region32_t *changed,
+				    struct error *error);
+/*
+ * Gives it back as the frame at `time` (ns from the start, rising); nothing
+ * of it may be stale. A key frame can be sought to.
+ */
+int encoder_frame(struct encoder *encoder, struct encoder_canvas *canvas,
+		  uint64_t time, bool key, struct error *error);
+
+/* Interleaved stereo that follows what was given before; from time 0. */
+int encoder_sound(struct encoder *encoder, const int16_t *samples,
+		  unsigned frames, struct error *error);
+
+/* Writes what is left and the index. */
+int encoder_finish(struct encoder *encoder, struct error *error);
+
+#endif
