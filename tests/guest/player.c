@@ -2,8 +2,7 @@
  * player - plays the lesson on this disk, if this is the machine for which
  * it was activated. The first program of the demo guest.
  *
- * On the serial port (ttyS0) it says, one line each, values without blanks
- * quoted as they are:
+ * On the serial port (ttyS0) it says, one line each:
  *
  *   PLAYER started heads=N
  *   PLAYER field name=board-serial value="..."     the fingerprint
@@ -20,13 +19,14 @@
  *   PLAYER key code=N                              Linux key code
  *   PLAYER pointer x=N y=N buttons=N               at most ten a second
  *   PLAYER poweroff
- *   PLAYER failed what=WORD reason="..."
+ *   PLAYER failed what=screen|disk|licence|activation|lesson reason="..."
  *
  * The kernel command line may say:
  *
- *   player.end=loop|hold|poweroff   after the lesson or a refusal; loop is
- *                                   the default (a refusal is held)
- *   player.frames=N                 take the lesson for that short
+ *   player.once       keep the lesson's last picture, still, instead of
+ *                     beginning anew
+ *   player.poweroff   switch the machine off after the lesson or a refusal
+ *   player.frames=N   take the lesson for that short
  */
 #include "desktop.h"
 #include "frame_strip.h"
@@ -34,6 +34,7 @@
 #include "lesson.h"
 #include "licence.h"
 #include "screen.h"
+#include "serial.h"
 #include "sound.h"
 
 #include <errno.h>
@@ -43,14 +44,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 #include <linux/netlink.h>
-#include <sys/reboot.h>
 #include <sys/socket.h>
-
-enum ending { END_LOOP, END_HOLD, END_POWEROFF };
 
 struct player {
 	struct screen screen;
@@ -62,8 +59,9 @@ struct player {
 	int uevents;
 	int64_t begun_ms; /* the player */
 
+	bool once, poweroff; /* from the command line */
 	bool playing;
-	enum ending ending;
+	bool refused, over;
 	uint32_t frames;      /* of the lesson that are played */
 	int64_t origin_ms;    /* when frame 0 of this round was due */
 	int64_t shown;        /* the last frame, -1 = none */
@@ -76,35 +74,6 @@ struct player {
 	unsigned second;    /* of the clock */
 };
 
-static int serial = -1;
-
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
-{
-	char line[256];
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(line, sizeof(line) - 1, format, args);
-	va_end(args);
-	if (n > (int)sizeof(line) - 2)
-		n = (int)sizeof(line) - 2;
-	line[n] = '\n';
-	if (serial >= 0 && write(serial, line, (size_t)n + 1) < 0)
-		serial = -1;
-}
-
-static void open_serial(void)
-{
-	struct termios t;
-
-	serial = open("/dev/ttyS0", O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (serial >= 0 && tcgetattr(serial, &t) == 0) {
-		cfmakeraw(&t);
-		tcsetattr(serial, TCSANOW, &t);
-	}
-}
-
 static int64_t now_ms(void)
 {
 	struct timespec t;
@@ -113,23 +82,18 @@ static int64_t now_ms(void)
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-static void power_off(void)
-{
-	say("PLAYER poweroff");
-	if (serial >= 0)
-		tcdrain(serial);
-	sync();
-	reboot(RB_POWER_OFF);
-	for (;;)
-		pause();
-}
-
-/* Nothing more can be done, but the machine stays as it is. */
-static void fail(const char *what, int error)
+/* Nothing is played any more. */
+static void fail(struct player *p, const char *what, int error)
 {
 	say("PLAYER failed what=%s reason=\"%s\"", what, strerror(-error));
-	for (;;)
-		pause();
+	if (p->poweroff)
+		power_off();
+	p->playing = false;
+	if (p->screen.heads)
+		desktop_refusal(&p->screen, "The lesson cannot be played");
+	else
+		for (;;)
+			pause();
 }
 
 static void read_command_line(struct player *p)
@@ -142,10 +106,8 @@ static void read_command_line(struct player *p)
 	if (fd >= 0)
 		close(fd);
 	text[n > 0 ? n : 0] = 0;
-	if (strstr(text, "player.end=hold"))
-		p->ending = END_HOLD;
-	if (strstr(text, "player.end=poweroff"))
-		p->ending = END_POWEROFF;
+	p->once = strstr(text, "player.once");
+	p->poweroff = strstr(text, "player.poweroff");
 	at = strstr(text, "player.frames=");
 	if (at)
 		p->frames = (uint32_t)strtoul(at + 14, NULL, 10);
@@ -201,31 +163,41 @@ static void note(struct player *p, const char *format, ...)
 	desktop_note(&p->screen, text);
 }
 
-static void refuse(struct player *p)
+static void show_refusal(struct player *p)
 {
 	int line = 0;
 
 	desktop_refusal(&p->screen, "Licensed for another machine");
-	desktop_licence(&p->screen, &p->fingerprint, &p->licence);
 	for (int i = 0; i < p->fingerprint.n; i++) {
-		const struct field *f = &p->fingerprint.fields[i];
-		const uint8_t *was = p->licence.was[i],
-			      *now = p->licence.now[i];
 		char text[160];
 
 		if (!p->licence.changed[i])
 			continue;
-		say("PLAYER refused field=%s was=%02x%02x%02x%02x "
-		    "now=%02x%02x%02x%02x value=\"%s\"",
-		    f->name, was[0], was[1], was[2], was[3], now[0], now[1],
-		    now[2], now[3], f->value);
 		snprintf(text, sizeof(text), "%s has changed; it is now \"%s\"",
-			 f->name, f->value);
+			 p->fingerprint.fields[i].name,
+			 p->fingerprint.fields[i].value);
 		desktop_refusal_line(&p->screen, line++, text);
 	}
+}
+
+static void refuse(struct player *p)
+{
+	for (int i = 0; i < p->fingerprint.n; i++) {
+		const struct field *f = &p->fingerprint.fields[i];
+		const uint8_t *was = p->licence.was[i],
+			      *now = p->licence.now[i];
+
+		if (p->licence.changed[i])
+			say("PLAYER refused field=%s was=%02x%02x%02x%02x "
+			    "now=%02x%02x%02x%02x value=\"%s\"",
+			    f->name, was[0], was[1], was[2], was[3], now[0],
+			    now[1], now[2], now[3], f->value);
+	}
 	say("PLAYER refused");
+	show_refusal(p);
 	note(p, "The licence does not fit this machine.");
-	if (p->ending == END_POWEROFF)
+	p->refused = true;
+	if (p->poweroff)
 		power_off();
 }
 
@@ -253,16 +225,17 @@ static void open_licence(struct player *p)
 		refuse(p);
 		return;
 	case LICENCE_ABSENT:
-		desktop_refusal(&p->screen, "There is no licence");
-		fail("licence", -ENOENT);
-		break;
+		fail(p, "licence", -ENOENT);
+		return;
 	case LICENCE_FAILED:
-		desktop_refusal(&p->screen, "Activation failed");
-		fail("licence", -EIO);
-		break;
+		fail(p, "activation", -EIO);
+		return;
 	}
 	memcpy(p->lesson.key, p->licence.key, KEY_SIZE);
-	p->playing = true;
+	if (p->frames == 0 || p->frames > p->lesson.head.frames)
+		p->frames = p->lesson.head.frames;
+	p->samples = calloc(p->lesson.head.sample_rate, sizeof(*p->samples));
+	p->playing = p->samples;
 }
 
 /* The card may come later than the picture; then it joins in. */
@@ -309,10 +282,11 @@ static void finish(struct player *p)
 	    p->count, p->late);
 	note(p, "The lesson is over: %u frames shown, %u late.", p->count,
 	     p->late);
-	if (p->ending == END_POWEROFF)
+	if (p->poweroff)
 		power_off();
-	if (p->ending == END_HOLD) {
+	if (p->once) {
 		p->playing = false;
+		p->over = true;
 		sound_stop(&p->sound);
 	}
 	p->count = p->late = 0;
@@ -327,8 +301,10 @@ static void show_frame(struct player *p, int64_t frame)
 	int64_t rate = p->lesson.head.rate;
 	int error = lesson_frame(&p->lesson, (uint32_t)frame, &p->screen);
 
-	if (error)
-		fail("lesson", error);
+	if (error) {
+		fail(p, "lesson", error);
+		return;
+	}
 	screen_flush(&p->screen, place);
 	p->count++;
 	p->late += (unsigned)(frame - p->shown - 1);
@@ -390,7 +366,7 @@ static void clock_tick(struct player *p)
 		"The lake mirrors them.", "Far ranges turn violet."};
 	unsigned second = (unsigned)((now_ms() - p->begun_ms) / 1000);
 
-	if (second == p->second)
+	if (second == p->second || p->over)
 		return;
 	p->second = second;
 	desktop_clock(&p->screen, second);
@@ -409,6 +385,8 @@ static void read_uevents(struct player *p)
 	if (screen_connect(&p->screen) == 1) {
 		say("PLAYER heads=%d", p->screen.heads);
 		draw_all(p);
+		if (p->refused)
+			show_refusal(p);
 	}
 }
 
@@ -434,25 +412,21 @@ int main(void)
 		.sound.fd = -1, .shown = -1, .sound_second = -1};
 	int error;
 
-	open_serial();
+	serial_open();
 	read_command_line(&p);
 	p.begun_ms = now_ms();
 	p.uevents = open_uevents();
 	error = screen_open(&p.screen);
 	if (error < 0)
-		fail("screen", error);
+		fail(&p, "screen", error);
 	say("PLAYER started heads=%d", p.screen.heads);
 	input_init(&p.input, p.screen.width, p.screen.height);
 	draw_all(&p);
 	error = lesson_find(&p.lesson);
 	if (error)
-		fail("disk", error);
-	if (p.frames == 0 || p.frames > p.lesson.head.frames)
-		p.frames = p.lesson.head.frames;
-	p.samples = calloc(p.lesson.head.sample_rate, sizeof(*p.samples));
-	if (!p.samples)
-		fail("memory", -ENOMEM);
-	open_licence(&p);
+		fail(&p, "disk", error);
+	else
+		open_licence(&p);
 	for (;;) {
 		int ms = play(&p);
 
