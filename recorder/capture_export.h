@@ -23,7 +23,7 @@ int capture_export_pcapng(int in_fd, int out_fd, bool for_tshark,
  *
  * {"complete": bool, "signed": bool, "good_bytes": n, "duration_ms": n,
  *  "session": {"id", "vault", "client"},
- *  "channels": [{"number", "type": "display", "id", "instance_of": n,
+ *  "channels": [{"number", "type": "display", "id",
  *    "mini": bool, "opened_ms", "closed_ms" or null,
  *    "to_guest": {"messages", "bytes", "types": {"101": {"messages",
  *    "bytes"}, …}}, "to_client": {…}}, …]}
