@@ -11,6 +11,7 @@
 #define LINKTYPE_RAW 101
 #define OPTION_END 0
 #define OPTION_COMMENT 1
+#define OPTION_IF_NAME 2
 #define OPTION_USERAPPL 4
 #define OPTION_TSRESOL 9
 #define PACKET_HEAD 28 /* of an enhanced packet block */
@@ -101,7 +102,8 @@ uint8_t *pcapng_put_section(uint8_t *at, const struct capture_session *session,
 	bytes_put_le16(at + 8, LINKTYPE_RAW);
 	bytes_put_le16(at + 10, 0);
 	bytes_put_le32(at + 12, 65535); /* longest packet */
-	at = put_option(at + 16, OPTION_TSRESOL, &nanoseconds, 1);
+	at = put_option(at + 16, OPTION_IF_NAME, "spice", 5);
+	at = put_option(at, OPTION_TSRESOL, &nanoseconds, 1);
 	return end_block(block, at);
 }
 
