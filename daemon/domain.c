@@ -6,7 +6,8 @@
  * number, size and switch, so that no later default of libvirt or QEMU has a
  * say. Suspension and hot-plug are off; the firmware boots the disk, then the
  * CD-ROM. The processor's vendor and microcode are pinned on QEMU's command
- * line, because under KVM they would follow the host's.
+ * line, because under KVM they would follow the host's; "enforce" has QEMU
+ * refuse where it would leave out features that the host has not got.
  */
 #include "daemon/domain.h"
 
@@ -156,6 +157,9 @@ static void fill_cpu(xmlNodePtr root, const struct domain_spec *spec)
 	domain_text_fill(root, "cpu/model", NULL, model);
 	domain_text_fill_number(root, "cpu/topology", "cores", spec->cpus);
 	snprintf(text, sizeof(text), "%s-x86_64-cpu.vendor=%s", model, vendor);
+	add_argument(commandline, "-global");
+	add_argument(commandline, text);
+	snprintf(text, sizeof(text), "%s-x86_64-cpu.enforce=on", model);
 	add_argument(commandline, "-global");
 	add_argument(commandline, text);
 	snprintf(text, sizeof(text), "%s-x86_64-cpu.ucode-rev=%s", model,
