@@ -172,8 +172,8 @@ static void await(const char *state)
 	clock_gettime(CLOCK_REALTIME, &end);
 	end.tv_sec += 20;
 	pthread_mutex_lock(&event.lock);
-	while (!late && (event.state < 0 ||
-			 strcmp(states[event.state], state) != 0))
+	while (!late &&
+	       (event.state < 0 || strcmp(states[event.state], state) != 0))
 		late = pthread_cond_timedwait(&event.told, &event.lock, &end);
 	printf("await: %s %s %s\n", late ? "late" : "ok",
 	       event.state < 0 ? "nothing" : states[event.state], event.why);
