@@ -88,6 +88,28 @@ static void start_library(void)
 		pthread_detach(thread);
 }
 
+/* What people can do about some of libvirt's and QEMU's messages. */
+static const struct {
+	const char *said, *meaning;
+	int code;
+} advice[] = {
+	{"\"write\" lock",
+	 "a disk is in use by another QEMU on this host; stop that one first",
+	 EBUSY},
+	{"host doesn't support requested feature",
+	 "this host's processor lacks features of the vault's CPU model; use "
+	 "another host, or TCG",
+	 ENOTSUP},
+	{"TPM version",
+	 "this host has no TPM emulator; install the packages swtpm and "
+	 "swtpm-tools and start the daemon again",
+	 ENOTSUP},
+	{"Could not access KVM kernel module",
+	 "KVM cannot be used here; load its module, or put the daemon's user "
+	 "into the group kvm",
+	 ENOTSUP},
+};
+
 static int library_error(struct error *error)
 {
 	const char *message = virGetLastErrorMessage();
@@ -111,12 +133,10 @@ static int library_error(struct error *error)
 		code = EACCES;
 		break;
 	}
-	if (strstr(message, "Failed to get \"write\" lock") ||
-	    strstr(message, "Failed to get shared \"write\" lock"))
-		return error_set(error, EBUSY,
-				 "the disk is in use by another QEMU on this "
-				 "host; stop that one first (%s)",
-				 message);
+	for (size_t i = 0; i < sizeof(advice) / sizeof(advice[0]); i++)
+		if (strstr(message, advice[i].said))
+			return error_set(error, advice[i].code, "%s (%s)",
+					 advice[i].meaning, message);
 	return error_set(error, code, "%s", message);
 }
 
@@ -458,6 +478,32 @@ int hypervisor_version(struct hypervisor *h, char *text, unsigned size,
 			 library / 1000000, library / 1000 % 1000,
 			 library % 1000, qemu / 1000000, qemu / 1000 % 1000,
 			 qemu % 1000);
+	virConnectClose(connection);
+	return result;
+}
+
+int hypervisor_machine(struct hypervisor *h, const char *emulator,
+		       char *machine, unsigned size, struct error *error)
+{
+	static const char tag[] = "<machine>pc-q35-";
+	unsigned major = 0, minor = 0;
+	virConnectPtr connection;
+	char *text;
+	int result = get_connection(h, &connection, error);
+
+	if (result < 0)
+		return result;
+	text = virConnectGetDomainCapabilities(connection, emulator, "x86_64",
+					       "q35", "qemu", 0);
+	if (text && strstr(text, tag) &&
+	    sscanf(strstr(text, tag) + strlen(tag), "%3u.%3u<", &major,
+		   &minor) == 2)
+		snprintf(machine, size, "pc-q35-%u.%u", major, minor);
+	else if (text)
+		snprintf(machine, size, "%s", DOMAIN_MACHINE);
+	else
+		result = library_error(error);
+	free(text);
 	virConnectClose(connection);
 	return result;
 }

@@ -51,6 +51,14 @@ void hypervisor_free(struct hypervisor *h);
 int hypervisor_version(struct hypervisor *h, char *text, unsigned size,
 		       struct error *error);
 
+/*
+ * The newest versioned machine type that the emulator has: the one that will
+ * be there longest. For domain_spec.machine, once, when a vault is made. (A
+ * distribution's QEMU with types of its own gives DOMAIN_MACHINE.)
+ */
+int hypervisor_machine(struct hypervisor *h, const char *emulator,
+		       char *machine, unsigned size, struct error *error);
+
 /* Starts a transient domain. -EEXIST when that UUID runs already. */
 int hypervisor_start(struct hypervisor *h, const char *xml,
 		     struct error *error);

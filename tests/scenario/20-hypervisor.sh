@@ -81,10 +81,11 @@ truncate -s 1M "$work/off.img"
 define off "$uuid" "$work/off.log" "$work/off.img" >"$work/off.xml"
 
 # A first start, and what it must not do twice.
-ok "libvirt is there" hv version "start:$work/guest.xml" \
+ok "libvirt is there" hv version machine "start:$work/guest.xml" \
 	"start:$work/guest.xml" "state:$uuid" "graphics:$uuid" "probe:$uuid" \
 	"live:$uuid"
 ok "it names its versions" said "^version: ok libvirt [0-9.]*, QEMU [0-9.]*"
+ok "it names a versioned machine" said "^machine: ok pc-q35-[0-9]*[.][0-9]*$"
 ok "the guest starts once" said "^start: ok" \
 	"^start: error -17 the guest runs already" "^state: ok running"
 ok "SPICE answers over TCP" said "^graphics: ok tcp REDQ"

@@ -6,6 +6,7 @@
  *
  * Each command prints one line, "COMMAND: ok …" or "COMMAND: error CODE TEXT".
  *   start:FILE  stop:UUID  force:UUID  state:UUID  live:UUID  version
+ *   machine          the newest machine type
  *   graphics:UUID    a link to the main channel
  *   probe:UUID       the channel types that the SPICE server has
  *   signal:N:PID     sends a signal to a process
@@ -209,6 +210,11 @@ static void run(struct hypervisor *h, char *command)
 	if (strcmp(command, "version") == 0)
 		say(command, hypervisor_version(h, text, sizeof(text), &e), &e,
 		    "%s", text);
+	else if (strcmp(command, "machine") == 0)
+		say(command,
+		    hypervisor_machine(h, "/usr/bin/qemu-system-x86_64", text,
+				       sizeof(text), &e),
+		    &e, "%s", text);
 	else if (strcmp(command, "start") == 0)
 		say(command, hypervisor_start(h, read_file(argument), &e), &e,
 		    "");
