@@ -1,0 +1,201 @@
+// What the views share: elements, the API, figures, dialogs, downloads.
+
+/* An element: attributes, on… handlers, and children (text or elements). */
+export function h(tag, attributes = {}, ...children) {
+	const element = document.createElement(tag);
+
+	for (const [name, value] of Object.entries(attributes)) {
+		if (name.startsWith('on'))
+			element.addEventListener(name.slice(2), value);
+		else if (value === true)
+			element.setAttribute(name, '');
+		else if (value !== false && value !== null &&
+			 value !== undefined)
+			element.setAttribute(name, value);
+	}
+	element.append(...children.flat().filter(
+		(child) => child !== null && child !== undefined &&
+			child !== false));
+	return element;
+}
+
+export class ApiError extends Error {
+	constructor(status, text) {
+		super(text);
+		this.status = status;
+	}
+}
+
+/* Asks /api/v1; gives what it answered, or throws an ApiError. */
+export async function api(method, path, body) {
+	const options = {method, headers: {}};
+	let answer, data = {};
+
+	if (body !== undefined) {
+		options.headers['Content-Type'] = 'application/json';
+		options.body = JSON.stringify(body);
+	}
+	try {
+		answer = await fetch('/api/v1' + path, options);
+	} catch {
+		throw new ApiError(0, 'mediavmd does not answer; ' +
+				      'is it running?');
+	}
+	try {
+		data = await answer.json();
+	} catch {
+		data = {};
+	}
+	if (answer.status === 401)
+		window.dispatchEvent(new Event('logged-out'));
+	if (!answer.ok)
+		throw new ApiError(answer.status, data.error ||
+				   `the daemon answered ${answer.status}`);
+	return data;
+}
+
+export const segment = encodeURIComponent;
+
+/* --- figures ----------------------------------------------------------- */
+
+const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+
+export function size(bytes) {
+	let i = 0;
+
+	while (bytes >= 1023.95 && i < units.length - 1) {
+		bytes /= 1024;
+		i++;
+	}
+	return `${i ? bytes.toFixed(1) : bytes} ${units[i]}`;
+}
+
+export function duration(ms) {
+	const s = Math.max(0, Math.floor(ms / 1000));
+	const two = (n) => String(n).padStart(2, '0');
+
+	return s < 3600 ? `${Math.floor(s / 60)}:${two(s % 60)}`
+		: `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:` +
+			two(s % 60);
+}
+
+const timeFormat = new Intl.DateTimeFormat(undefined,
+	{dateStyle: 'medium', timeStyle: 'short'});
+const secondsFormat = new Intl.DateTimeFormat(undefined,
+	{dateStyle: 'medium', timeStyle: 'medium'});
+
+export function time(text, withSeconds = false) {
+	if (!text)
+		return '–';
+	const format = withSeconds ? secondsFormat : timeFormat;
+
+	return h('time', {datetime: text, title: text},
+		 format.format(new Date(text)));
+}
+
+/* A word with a colour of its own that is never the only sign. */
+export function pill(state, text = state) {
+	return h('span', {class: `pill ${state}`}, text);
+}
+
+export function facts(...rows) {
+	return h('dl', {class: 'facts'}, rows.filter(Boolean).map(
+		([name, ...value]) => h('div', {}, h('dt', {}, name),
+					h('dd', {}, ...value))));
+}
+
+/* --- what goes wrong, where it happened -------------------------------- */
+
+/* A place for messages; .say(text), .fail(error), .clear(). */
+export function notice() {
+	const element = h('p', {class: 'notice', hidden: true});
+
+	const put = (kind, role, text) => {
+		element.className = `notice ${kind}`;
+		element.setAttribute('role', role);
+		element.textContent = text;
+		element.hidden = false;
+	};
+	element.say = (text) => put('good', 'status', text);
+	element.fail = (error) => put('bad', 'alert', error.message);
+	element.clear = () => {
+		element.hidden = true;
+	};
+	return element;
+}
+
+/* Runs work for a button: disabled meanwhile, an error shown in notice. */
+export async function busy(button, place, work) {
+	button.disabled = true;
+	button.setAttribute('aria-busy', 'true');
+	place.clear();
+	try {
+		return await work();
+	} catch (error) {
+		place.fail(error);
+		return undefined;
+	} finally {
+		button.disabled = false;
+		button.removeAttribute('aria-busy');
+	}
+}
+
+export function action(text, place, work, attributes = {}) {
+	const button = h('button', {type: 'button', ...attributes}, text);
+
+	button.addEventListener('click', () => busy(button, place, work));
+	return button;
+}
+
+/* --- dialogs ----------------------------------------------------------- */
+
+/* Asks; true when the person agrees. Escape and the backdrop mean no. */
+export function confirm(title, text, verb) {
+	return new Promise((resolve) => {
+		const yes = h('button', {type: 'submit', value: 'yes',
+					 class: 'danger'}, verb);
+		const no = h('button', {type: 'submit', value: 'no',
+					autofocus: true}, 'Cancel');
+		const dialog = h('dialog', {'aria-labelledby': 'ask-title',
+					    'aria-describedby': 'ask-text'},
+			h('form', {method: 'dialog'},
+			  h('h2', {id: 'ask-title'}, title),
+			  h('p', {id: 'ask-text'}, text),
+			  h('div', {class: 'buttons end'}, no, yes)));
+
+		dialog.addEventListener('close', () => {
+			dialog.remove();
+			resolve(dialog.returnValue === 'yes');
+		});
+		document.body.append(dialog);
+		dialog.showModal();
+	});
+}
+
+/* --- downloads --------------------------------------------------------- */
+
+/* Hands a viewer's file to the browser, and says what it is good for. */
+export function saveViewerFile(name, connection, place) {
+	const blob = new Blob([connection.vv],
+			      {type: 'application/x-virt-viewer'});
+	const url = URL.createObjectURL(blob);
+	const link = h('a', {href: url, download: `${name}.vv`});
+
+	document.body.append(link);
+	link.click();
+	link.remove();
+	setTimeout(() => URL.revokeObjectURL(url), 60000);
+
+	const expires = new Date(connection.expires_at);
+	const seconds = Math.max(0, Math.round((expires - Date.now()) / 1000));
+	const until = expires.toLocaleTimeString();
+
+	place.say(`${name}.vv was downloaded. Open it with remote-viewer ` +
+		  `within ${seconds} s (until ${until}); its ticket works ` +
+		  'once.');
+	clearTimeout(place.timer);
+	place.timer = setTimeout(
+		() => place.say(`The ticket of ${name}.vv has expired. ` +
+				'Connect again for a new one.'),
+		seconds * 1000);
+}
