@@ -350,7 +350,7 @@ function actions(id, place, changed) {
 	files.append(film);
 	const element = h('div', {class: 'actions'},
 		h('div', {class: 'buttons'}, replay, verify, hold, kill, erase),
-		h('h2', {}, 'Downloads'), h('div', {class: 'buttons'}, files));
+		place, h('h2', {}, 'Downloads'), h('div', {class: 'buttons'}, files));
 
 	element.update = (session) => {
 		const live = session.state === 'live';
@@ -375,7 +375,7 @@ export function sessionView(id) {
 	const about = h('div');
 	const buttons = actions(id, place, () => refresh());
 	const body = h('div', {class: 'session', hidden: true}, screen,
-		h('div', {}, about, buttons, place));
+		h('div', {}, about, buttons));
 	let session = null, soon = null;
 
 	function draw() {
