@@ -21,7 +21,9 @@ int capture_scan_init(struct capture_scan *scan, int fd, struct error *error)
 		return error_set(error, EINVAL,
 				 "the recording is not a regular file");
 	scan->size = (uint64_t)st.st_size;
-	scan->buffer = malloc(BUFFER_SIZE);
+	scan->room =
+		scan->size < BUFFER_SIZE ? (size_t)scan->size : BUFFER_SIZE;
+	scan->buffer = malloc(scan->room + 1);
 	if (!scan->buffer)
 		return error_errno(error, ENOMEM, "cannot read the recording");
 	return 0;
@@ -85,7 +87,7 @@ static int ensure(struct capture_scan *scan, size_t n, struct error *error)
 	memmove(scan->buffer, here(scan), have);
 	scan->buffer_at = scan->at;
 	scan->buffer_have = have;
-	want = left < BUFFER_SIZE ? (size_t)left : BUFFER_SIZE;
+	want = left < scan->room ? (size_t)left : scan->room;
 	r = capture_scan_read(scan->fd, scan->at + have, scan->buffer + have,
 			      want - have, &got, error);
 	if (r < 0)

@@ -2,7 +2,7 @@
  * Walks over the zstd frames of a capture file, data and skippable, without
  * decoding them. A file cut anywhere ends the walk at its last whole frame.
  *
- * Memory: CAPTURE_SCAN_ROOM twice, whatever the file says.
+ * Memory: at most CAPTURE_SCAN_ROOM twice, whatever the file says.
  */
 #ifndef RECORDER_CAPTURE_SCAN_H
 #define RECORDER_CAPTURE_SCAN_H
@@ -38,6 +38,7 @@ struct capture_scan {
 	uint64_t size;		/* of the file when the walk began */
 	uint64_t at;		/* end of the last whole frame */
 	uint8_t *buffer;
+	size_t room;		/* of it */
 	uint64_t buffer_at;	/* its offset in the file */
 	size_t buffer_have;
 };

@@ -73,6 +73,28 @@ static void die(struct replay_channel *c)
 	c->state = REPLAY_DEAD;
 }
 
+static void flush(struct replay_channel *c)
+{
+	while (c->sent < c->out.size) {
+		ssize_t n = send(c->fd, c->out.data + c->sent,
+				 c->out.size - c->sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			if (errno != EAGAIN)
+				die(c);
+			return;
+		}
+		c->sent += (size_t)n;
+	}
+	c->sent = 0;
+	c->out.size = 0;
+	if (c->out.room > 4 * OUT_MAX)
+		buffer_free(&c->out);
+}
+
 static bool is_served(uint8_t type)
 {
 	return type == SPICE_CHANNEL_MAIN || type == SPICE_CHANNEL_DISPLAY ||
@@ -111,7 +133,7 @@ static void answer_link_error(struct replay_channel *c, uint32_t error)
 	struct link_reply reply = {.error = error};
 
 	link_reply_build(&c->out, &reply);
-	replay_channel_send(c, &(uint64_t){0});
+	flush(c);
 	die(c);
 }
 
@@ -176,7 +198,7 @@ static void take_pdu(struct replay_channel *c)
 		framer_init(&c->framer, c->mini, CLIENT_MESSAGE_MAX);
 		c->state = REPLAY_UP;
 		if (result != SPICE_LINK_ERR_OK) {
-			replay_channel_send(c, &(uint64_t){0});
+			flush(c);
 			die(c);
 		}
 		break;
@@ -469,28 +491,6 @@ static bool step(struct replay_channel *c, int *budget)
 		put_item(c);
 	c->has_item = false;
 	return true;
-}
-
-static void flush(struct replay_channel *c)
-{
-	while (c->sent < c->out.size) {
-		ssize_t n = send(c->fd, c->out.data + c->sent,
-				 c->out.size - c->sent,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			if (errno != EAGAIN)
-				die(c);
-			return;
-		}
-		c->sent += (size_t)n;
-	}
-	c->sent = 0;
-	c->out.size = 0;
-	if (c->out.room > 4 * OUT_MAX)
-		buffer_free(&c->out);
 }
 
 /* Other channels come after the list of main. */

@@ -98,13 +98,21 @@ static void remove_channel(struct replay_wire *r, unsigned i)
 	replay_channel_free(c);
 }
 
+/* Not so a connection that may be the first of another client. */
+static bool is_of_client(const struct replay_wire *r,
+			 const struct replay_channel *c)
+{
+	return c == r->main || (c->state >= REPLAY_FIND &&
+				c->mess.channel_type != SPICE_CHANNEL_MAIN);
+}
+
 /* The client is gone: the next one starts at the beginning. */
-static void end_client(struct replay_wire *r, struct replay_channel *keep)
+static void end_client(struct replay_wire *r)
 {
 	struct replay_shared *s = &r->shared;
 
 	for (unsigned i = r->count; i-- > 0;)
-		if (r->channels[i] != keep)
+		if (is_of_client(r, r->channels[i]))
 			remove_channel(r, i);
 	r->main = NULL;
 	r->grace = r->told = 0;
@@ -117,7 +125,7 @@ static void end_client(struct replay_wire *r, struct replay_channel *keep)
 static void begin_client(struct replay_wire *r, struct replay_channel *main)
 {
 	if (r->main)
-		end_client(r, main);
+		end_client(r);
 	r->main = main;
 	r->had_client = true;
 }
@@ -129,11 +137,13 @@ static void bury_dead(struct replay_wire *r)
 	for (unsigned i = r->count; i-- > 0;) {
 		if (r->channels[i]->state != REPLAY_DEAD)
 			continue;
-		gone |= r->channels[i] == r->main;
-		remove_channel(r, i);
+		if (r->channels[i] == r->main)
+			gone = true;
+		else
+			remove_channel(r, i);
 	}
 	if (gone)
-		end_client(r, NULL);
+		end_client(r);
 }
 
 static bool is_up(const struct replay_wire *r, struct replay_pair pair)
