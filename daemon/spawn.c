@@ -1,0 +1,70 @@
+/* Starting this program again in another role. */
+#include "daemon/spawn.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define ARGUMENTS 30
+
+/*
+ * In the child of a process with threads: only calls that a signal handler
+ * may make.
+ */
+static void become(const struct spawn *spawn, char *const *arguments,
+		   pid_t parent)
+{
+	int moved[SPAWN_FDS];
+	sigset_t none;
+	int null;
+
+	if (spawn->dies_with_us) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(127);
+	}
+	for (unsigned i = 0; i < spawn->fd_count; i++) {
+		moved[i] = fcntl(spawn->fds[i], F_DUPFD, 3 + SPAWN_FDS);
+		if (moved[i] < 0)
+			_exit(127);
+	}
+	for (unsigned i = 0; i < spawn->fd_count; i++)
+		if (dup2(moved[i], 3 + (int)i) < 0)
+			_exit(127);
+	close_range(3 + spawn->fd_count, ~0u, 0);
+	null = open("/dev/null", O_RDONLY);
+	if (null > 0) {
+		dup2(null, 0);
+		close(null);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	execv("/proc/self/exe", arguments);
+	_exit(127);
+}
+
+int spawn_self(const struct spawn *spawn, pid_t *pid, struct error *error)
+{
+	char *arguments[ARGUMENTS + 2];
+	pid_t parent = getpid();
+	unsigned n = 0;
+
+	arguments[n++] = (char *)"mediavmd";
+	for (; spawn->arguments[n - 1]; n++) {
+		if (n > ARGUMENTS)
+			return error_set(error, -E2BIG, "too many arguments");
+		arguments[n] = (char *)spawn->arguments[n - 1];
+	}
+	arguments[n] = NULL;
+	*pid = fork();
+	if (*pid < 0)
+		return error_errno(error, errno, "can't start a process");
+	if (*pid == 0)
+		become(spawn, arguments, parent);
+	return 0;
+}

@@ -1,0 +1,26 @@
+/*
+ * Starts the other roles: this program again, with chosen descriptors.
+ */
+#ifndef DAEMON_SPAWN_H
+#define DAEMON_SPAWN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "recorder/error.h"
+
+#define SPAWN_FDS 8
+
+struct spawn {
+	const char *const *arguments; /* behind the program's name, NULL ends */
+	/* Become descriptors 3, 4, … of the child; every other is closed. */
+	int fds[SPAWN_FDS];
+	unsigned fd_count;
+	/* It is killed when the calling thread ends. */
+	bool dies_with_us;
+};
+
+/* stdin is /dev/null, stdout and stderr are ours. */
+int spawn_self(const struct spawn *spawn, pid_t *pid, struct error *error);
+
+#endif
