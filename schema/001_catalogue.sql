@@ -11,10 +11,13 @@ CREATE TABLE vault (
 	ready INTEGER NOT NULL DEFAULT 0,
 	-- What policy differs from the default, a JSON object.
 	policy TEXT NOT NULL DEFAULT '{}',
-	-- 1 between a start and the end of the guest.
-	running INTEGER NOT NULL DEFAULT 0,
-	-- Why it ended last by itself; NULL when it ended as it should.
-	crash TEXT,
+	-- What of its making the definition does not say, a JSON object.
+	spec TEXT NOT NULL DEFAULT '{}',
+	-- Since when the guest runs; NULL when it does not.
+	started_at INTEGER,
+	-- Whether it ended by itself, and what there is to say of that.
+	crashed INTEGER NOT NULL DEFAULT 0,
+	why TEXT,
 	-- "kvm" or "tcg" of the last start, and why.
 	accelerator TEXT,
 	accelerator_reason TEXT
@@ -56,15 +59,12 @@ CREATE TABLE session (
 	is_signed INTEGER NOT NULL DEFAULT 0,
 	video TEXT NOT NULL DEFAULT 'none',	-- queued, rendering, ready, failed
 	video_bytes INTEGER NOT NULL DEFAULT 0,
-	video_error TEXT,
-	-- When retention removes it; NULL: never. Set when the session ends.
-	remove_at INTEGER
+	video_error TEXT
 ) STRICT;
 CREATE INDEX session_vault ON session (vault, seq);
 CREATE INDEX session_live ON session (vault) WHERE state = 'live';
 CREATE INDEX session_unscanned ON session (seq)
 	WHERE state = 'recovered' AND capture_sha256 IS NULL AND recorded = 1;
-CREATE INDEX session_remove ON session (remove_at) WHERE remove_at IS NOT NULL;
 
 CREATE VIRTUAL TABLE session_text USING fts5 (
 	vault_name, client, end_text,
@@ -118,6 +118,7 @@ CREATE TABLE job (
 	id TEXT NOT NULL UNIQUE,
 	kind TEXT NOT NULL,			-- render, recover, replay
 	session TEXT NOT NULL,
+	options TEXT NOT NULL DEFAULT '{}',	-- JSON
 	state TEXT NOT NULL,	-- queued, running, done, failed, cancelled
 	attempts INTEGER NOT NULL DEFAULT 0,
 	created_at INTEGER NOT NULL,
@@ -125,7 +126,7 @@ CREATE TABLE job (
 	ended_at INTEGER,
 	error TEXT
 ) STRICT;
-CREATE INDEX job_open ON job (seq) WHERE state IN ('queued', 'running');
+CREATE INDEX job_state ON job (state, seq);
 CREATE INDEX job_session ON job (session);
 
 CREATE TABLE audit (
