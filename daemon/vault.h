@@ -1,0 +1,95 @@
+/*
+ * Vaults: a row of the catalogue, a folder STATE/vaults/UUID with the
+ * definition and the disks, and, while it runs, a guest of the hypervisor.
+ *
+ * A row is there before its folder and goes after it, and says `ready` only
+ * in between; what a crash leaves half-made is removed at the next start.
+ */
+#ifndef DAEMON_VAULT_H
+#define DAEMON_VAULT_H
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/hypervisor.h"
+#include "daemon/policy.h"
+#include "recorder/error.h"
+
+struct control;
+struct vaults;
+
+struct vault {
+	char uuid[37];
+	char name[64];
+	int64_t created_at; /* us since 1970 */
+	int64_t started_at; /* 0: does not run */
+	struct policy policy;
+	json_t *spec; /* firmware, tpm, os */
+	bool crashed;
+	char why[240];
+	char accelerator[8]; /* of the last start, or "" */
+	char accelerator_why[240];
+};
+
+/* What vault_create is told. Texts are borrowed; NULL: not given. */
+struct vault_spec {
+	const char *name;
+	uint64_t memory, disk_size; /* bytes; 0: not given */
+	unsigned cpus, heads;       /* 0: not given */
+	const char *disk, *iso;     /* iso: a path or a URL */
+	const char *firmware, *cpu, *os;
+	const char *kernel, *initrd, *cmdline;
+	bool tpm;
+	const char *who;
+};
+
+int vaults_new(struct vaults **vaults, struct error *error);
+void vaults_free(struct vaults *vaults);
+
+/* After the hypervisor is there: removes what is half-made, and writes down
+ * which guests run. */
+int vaults_recover(struct control *control, struct error *error);
+
+/* -ENOENT. Release with vault_release. */
+int vault_find(struct control *control, const char *name, struct vault *vault,
+	       struct error *error);
+int vault_find_uuid(struct control *control, const char *uuid,
+		    struct vault *vault, struct error *error);
+void vault_release(struct vault *vault);
+
+/* STATE/vaults/UUID/name, or the folder for a NULL name. */
+void vault_path(const struct control *control, const char *uuid,
+		const char *name, char path[PATH_MAX]);
+
+int vault_create(struct control *control, const struct vault_spec *spec,
+		 struct error *error);
+int vault_start(struct control *control, const char *name, struct error *error);
+int vault_stop(struct control *control, const char *name, bool force,
+	       struct error *error);
+int vault_delete(struct control *control, const char *name, const char *who,
+		 struct error *error);
+int vault_set_policy(struct control *control, const struct vault *vault,
+		     const struct policy *policy, struct error *error);
+
+/* For hypervisor_options.changed; data is the struct control. */
+void vault_changed(void *data, const char *uuid, enum hypervisor_state state,
+		   const char *why);
+
+/* As the API shows it; with_disk asks qemu-img for the sizes. */
+json_t *vault_json(struct control *control, const struct vault *vault,
+		   bool with_disk);
+json_t *vault_policy_json(const struct policy *policy);
+
+/* All vaults, by name; a negative errno when the catalogue fails. */
+int vault_list(struct control *control, json_t **list, struct error *error);
+
+/* Vaults that are being started; vault_run.c's. */
+bool vaults_is_starting(struct vaults *vaults, const char *uuid);
+/* -EBUSY when it is being changed by another; end with vaults_unlock. */
+int vaults_lock(struct vaults *vaults, const char *uuid, bool starting,
+		struct error *error);
+void vaults_unlock(struct vaults *vaults, const char *uuid);
+
+#endif

@@ -1,0 +1,288 @@
+/*
+ * A new vault: its row, its folder with copies of everything it was given,
+ * and its definition, in that order.
+ */
+#include "daemon/vault.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/catalogue.h"
+#include "daemon/control.h"
+#include "daemon/disk.h"
+#include "daemon/domain.h"
+#include "daemon/download.h"
+#include "daemon/event.h"
+#include "daemon/folder.h"
+#include "daemon/units.h"
+
+#define MIB (1ull << 20)
+#define DEFAULT_MEMORY (2048 * MIB)
+#define DEFAULT_DISK (51200 * MIB)
+
+/* Paths inside the new vault's folder; "" for what it has not got. */
+struct parts {
+	char disk[PATH_MAX], iso[PATH_MAX], kernel[PATH_MAX], initrd[PATH_MAX];
+	struct disk_info disk_info;
+};
+
+static int check_file(const char *what, const char *path, struct error *error)
+{
+	struct stat st;
+
+	if (!path)
+		return 0;
+	if (path[0] != '/')
+		return error_set(error, -EINVAL,
+				 "%s is \"%s\": give an absolute path", what,
+				 path);
+	if (stat(path, &st) || access(path, R_OK))
+		return error_errno(error, -EINVAL,
+				   "%s %s can't be read by the daemon (%s): "
+				   "check the path and its permissions",
+				   what, path, strerror(errno));
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return error_set(error, -EINVAL, "%s %s is not a file", what,
+				 path);
+	return 0;
+}
+
+static int check_numbers(const struct vault_spec *spec, struct error *error)
+{
+	if (spec->memory && (spec->memory % MIB || spec->memory < 16 * MIB))
+		return error_set(error, -EINVAL,
+				 "memory must be whole MiB, 16M at least");
+	if (spec->cpus > 64)
+		return error_set(error, -EINVAL, "cpus may be 1 to 64");
+	if (spec->heads > 4)
+		return error_set(error, -EINVAL, "heads may be 1 to 4");
+	if (spec->disk && spec->disk_size)
+		return error_set(error, -EINVAL,
+				 "give disk or disk_size, not both");
+	if (spec->disk_size && spec->disk_size < MIB)
+		return error_set(error, -EINVAL,
+				 "disk_size must be 1M at least");
+	if (spec->firmware && strcmp(spec->firmware, "bios") &&
+	    strcmp(spec->firmware, "uefi"))
+		return error_set(error, -EINVAL,
+				 "firmware is \"%s\"; it may be bios or uefi",
+				 spec->firmware);
+	if ((spec->initrd || spec->cmdline) && !spec->kernel)
+		return error_set(error, -EINVAL,
+				 "initrd and cmdline go with a kernel");
+	return 0;
+}
+
+static int check(const struct vault_spec *spec, struct error *error)
+{
+	struct disk_info info;
+	int r = domain_name_check(spec->name, error);
+
+	if (!r)
+		r = check_numbers(spec, error);
+	if (!r)
+		r = check_file("disk", spec->disk, error);
+	if (!r)
+		r = check_file("kernel", spec->kernel, error);
+	if (!r)
+		r = check_file("initrd", spec->initrd, error);
+	if (!r && spec->iso && !download_is_url(spec->iso))
+		r = check_file("iso", spec->iso, error);
+	if (!r && spec->disk)
+		r = disk_inspect(spec->disk, &info, error);
+	return r;
+}
+
+static void make_uuid(char uuid[37])
+{
+	uint8_t b[16];
+
+	if (getrandom(b, sizeof(b), 0) != sizeof(b))
+		abort();
+	b[6] = (b[6] & 0x0f) | 0x40; /* RFC 4122: version 4 */
+	b[8] = (b[8] & 0x3f) | 0x80;
+	snprintf(uuid, 37,
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
+		 "%02x%02x%02x%02x%02x%02x",
+		 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9],
+		 b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static int insert(struct control *control, const struct vault_spec *spec,
+		  const char *uuid, struct error *error)
+{
+	json_t *json =
+		json_pack("{s:s, s:b, s:s*, s:s*}", "firmware",
+			  spec->firmware ? spec->firmware : "bios", "tpm",
+			  spec->tpm, "os", spec->os, "iso", spec->iso);
+	char *text = json_dumps(json, JSON_COMPACT);
+	int64_t r;
+
+	json_decref(json);
+	if (!text)
+		return error_set(error, -EINVAL, "os or iso is not UTF-8");
+	r = catalogue_write(control->catalogue,
+			    "INSERT INTO vault (uuid, name, created_at, spec) "
+			    "VALUES (?, ?, ?, ?)",
+			    CATALOGUE_VALUES(catalogue_text(uuid),
+					     catalogue_text(spec->name),
+					     catalogue_int(units_now_us()),
+					     catalogue_text(text)),
+			    NULL, NULL, error);
+	free(text);
+	if (r == -EEXIST)
+		return error_set(error, -EEXIST,
+				 "there is a vault \"%s\" already: choose "
+				 "another name",
+				 spec->name);
+	return r < 0 ? (int)r : 0;
+}
+
+static int make_folders(struct control *control, const char *uuid,
+			struct error *error)
+{
+	static const char *const names[] = {NULL, "disks", "nvram", "tpm",
+					    "boot"};
+	char path[PATH_MAX];
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < sizeof(names) / sizeof(*names); i++) {
+		vault_path(control, uuid, names[i], path);
+		r = folder_make(path, 0700, error);
+	}
+	return r;
+}
+
+static int make_disk(struct control *control, const struct vault_spec *spec,
+		     const char *uuid, struct parts *parts, struct error *error)
+{
+	uint64_t size = spec->disk_size;
+	int r;
+
+	if (!spec->disk && !size && spec->kernel)
+		return 0;
+	if (!spec->disk) {
+		vault_path(control, uuid, "disks/disk.qcow2", parts->disk);
+		r = disk_create(parts->disk, size ? size : DEFAULT_DISK, error);
+	} else {
+		r = disk_inspect(spec->disk, &parts->disk_info, error);
+		if (r)
+			return r;
+		vault_path(control, uuid,
+			   strcmp(parts->disk_info.format, "raw")
+				   ? "disks/disk.qcow2"
+				   : "disks/disk.raw",
+			   parts->disk);
+		r = disk_copy(spec->disk, parts->disk, error);
+	}
+	return r ? r : disk_inspect(parts->disk, &parts->disk_info, error);
+}
+
+static int copy_part(struct control *control, const char *uuid,
+		     const char *from, const char *name, char path[PATH_MAX],
+		     struct error *error)
+{
+	if (!from)
+		return 0;
+	vault_path(control, uuid, name, path);
+	if (download_is_url(from))
+		return download_file(from, path, error);
+	return disk_copy(from, path, error);
+}
+
+static int define(struct control *control, const struct vault_spec *spec,
+		  const char *uuid, const struct parts *parts,
+		  struct error *error)
+{
+	const struct domain_spec domain = {
+		.name = spec->name,
+		.uuid = uuid,
+		.memory = spec->memory ? spec->memory : DEFAULT_MEMORY,
+		.cpus = spec->cpus ? spec->cpus : 2,
+		.cpu_model = spec->cpu,
+		.heads = spec->heads ? spec->heads : 1,
+		.uefi = spec->firmware && !strcmp(spec->firmware, "uefi"),
+		.tpm = spec->tpm,
+		.os_id = spec->os,
+		.disk = parts->disk[0] ? parts->disk : NULL,
+		.disk_format = parts->disk_info.format,
+		.iso = parts->iso[0] ? parts->iso : NULL,
+		.kernel = parts->kernel[0] ? parts->kernel : NULL,
+		.initrd = parts->initrd[0] ? parts->initrd : NULL,
+		.cmdline = spec->cmdline,
+	};
+	char path[PATH_MAX], *xml;
+	int r = domain_create(&domain, &xml, error);
+
+	if (r)
+		return r;
+	vault_path(control, uuid, "domain.xml", path);
+	r = folder_write(path, xml, strlen(xml), 0600, error);
+	free(xml);
+	return r;
+}
+
+static int fill(struct control *control, const struct vault_spec *spec,
+		const char *uuid, struct error *error)
+{
+	struct parts *parts = calloc(1, sizeof(*parts));
+	int r = parts ? make_folders(control, uuid, error)
+		      : error_set(error, -ENOMEM, "no memory");
+
+	if (!r)
+		r = make_disk(control, spec, uuid, parts, error);
+	if (!r)
+		r = copy_part(control, uuid, spec->iso, "disks/cd.iso",
+			      parts->iso, error);
+	if (!r)
+		r = copy_part(control, uuid, spec->kernel, "boot/kernel",
+			      parts->kernel, error);
+	if (!r)
+		r = copy_part(control, uuid, spec->initrd, "boot/initrd",
+			      parts->initrd, error);
+	if (!r)
+		r = define(control, spec, uuid, parts, error);
+	free(parts);
+	return r;
+}
+
+int vault_create(struct control *control, const struct vault_spec *spec,
+		 struct error *error)
+{
+	char uuid[37], path[PATH_MAX];
+	int64_t n;
+	int r = check(spec, error);
+
+	if (r)
+		return r;
+	make_uuid(uuid);
+	r = insert(control, spec, uuid, error);
+	if (r)
+		return r;
+	r = fill(control, spec, uuid, error);
+	if (!r) {
+		n = catalogue_write(control->catalogue,
+				    "UPDATE vault SET ready = 1 WHERE uuid = ?",
+				    CATALOGUE_VALUES(catalogue_text(uuid)),
+				    NULL, NULL, error);
+		r = n < 0 ? (int)n : 0;
+	}
+	if (r) {
+		vault_path(control, uuid, NULL, path);
+		/* What can't be removed now is at the next start. */
+		if (!folder_remove(path, NULL))
+			catalogue_write(control->catalogue,
+					"DELETE FROM vault WHERE uuid = ?",
+					CATALOGUE_VALUES(catalogue_text(uuid)),
+					NULL, NULL, NULL);
+		return r;
+	}
+	events_post(control->events, "vault.created", spec->name,
+		    json_pack("{s:s, s:s, s:s}", "vault", spec->name, "uuid",
+			      uuid, "who", spec->who));
+	return 0;
+}

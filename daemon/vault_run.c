@@ -1,0 +1,254 @@
+/* Starting, stopping and deleting vaults; what their guests do meanwhile. */
+#include "daemon/vault.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/accelerator.h"
+#include "daemon/catalogue.h"
+#include "daemon/control.h"
+#include "daemon/domain.h"
+#include "daemon/event.h"
+#include "daemon/folder.h"
+#include "daemon/supervisor.h"
+#include "daemon/log.h"
+#include "daemon/spice_probe.h"
+#include "daemon/units.h"
+
+#define DEFINITION_MAX (1 << 20)
+
+static void post_state(struct control *control, const char *name,
+		       const char *state, const char *why)
+{
+	events_post(control->events, "vault.state", name,
+		    json_pack("{s:s, s:s, s:s*}", "vault", name, "state", state,
+			      "why", why && *why ? why : NULL));
+}
+
+static void write_state(struct control *control, const char *uuid,
+			int64_t started_at, bool crashed, const char *why)
+{
+	struct error error;
+
+	if (catalogue_write(
+		    control->catalogue,
+		    "UPDATE vault SET started_at = ?, crashed = ?, "
+		    "why = ? WHERE uuid = ?",
+		    CATALOGUE_VALUES(started_at ? catalogue_int(started_at)
+						: catalogue_text(NULL),
+				     catalogue_int(crashed),
+				     catalogue_text(why), catalogue_text(uuid)),
+		    NULL, NULL, &error) < 0)
+		log_error("a vault's state could not be written: %s",
+			  error.text);
+}
+
+void vault_changed(void *data, const char *uuid, enum hypervisor_state state,
+		   const char *why)
+{
+	struct control *control = data;
+	struct vault vault;
+
+	/* A guest of somebody else. */
+	if (vault_find_uuid(control, uuid, &vault, NULL))
+		return;
+	switch (state) {
+	case HYPERVISOR_RUNNING:
+	case HYPERVISOR_PAUSED:
+		write_state(control, uuid,
+			    vault.started_at ? vault.started_at
+					     : units_now_us(),
+			    false, why);
+		post_state(control, vault.name, "running", why);
+		break;
+	case HYPERVISOR_STOPPED:
+	case HYPERVISOR_CRASHED:
+		write_state(control, uuid, 0, state == HYPERVISOR_CRASHED, why);
+		post_state(control, vault.name,
+			   state == HYPERVISOR_CRASHED ? "crashed" : "stopped",
+			   why);
+		break;
+	default:
+		break;
+	}
+	vault_release(&vault);
+}
+
+static int connect_probe(void *data, int *fd, struct error *error)
+{
+	const struct vault *vault = ((void **)data)[1];
+
+	return hypervisor_open_graphics(
+		((struct control *)((void **)data)[0])->hypervisor, vault->uuid,
+		fd, error);
+}
+
+/* What this host's spice-server can do, for the gateway's link replies. */
+static void learn_caps(struct control *control, struct vault *vault)
+{
+	void *data[2] = {control, vault};
+	struct ipc_caps caps = {0};
+	struct error error;
+
+	if (spice_probe(connect_probe, data, &caps, &error))
+		log_warning("vault %s: its SPICE server was not probed: %s",
+			    vault->name, error.text);
+	else
+		supervisor_learned(control, &caps);
+}
+
+static int start(struct control *control, struct vault *vault,
+		 struct error *error)
+{
+	char path[PATH_MAX], log[PATH_MAX], why[ACCELERATOR_WHY_SIZE];
+	bool kvm = accelerator_is_kvm(control->accelerator, why);
+	const struct domain_start options = {
+		.kvm = kvm,
+		.emulator = control->config.emulator,
+		.serial_log = log,
+	};
+	char *xml = NULL, *text = NULL;
+	int r;
+
+	vault_path(control, vault->uuid, "serial.log", log);
+	vault_path(control, vault->uuid, "domain.xml", path);
+	r = folder_read(path, DEFINITION_MAX, &xml, error);
+	if (!r)
+		r = domain_for_start(xml, &options, &text, error);
+	if (!r)
+		r = hypervisor_start(control->hypervisor, text, error);
+	free(xml);
+	free(text);
+	if (r)
+		return r;
+	catalogue_write(control->catalogue,
+			"UPDATE vault SET accelerator = ?, "
+			"accelerator_reason = ? WHERE uuid = ?",
+			CATALOGUE_VALUES(catalogue_text(kvm ? "kvm" : "tcg"),
+					 catalogue_text(why),
+					 catalogue_text(vault->uuid)),
+			NULL, NULL, NULL);
+	write_state(control, vault->uuid, units_now_us(), false, NULL);
+	learn_caps(control, vault);
+	return 0;
+}
+
+int vault_start(struct control *control, const char *name, struct error *error)
+{
+	struct vault vault;
+	int r = vault_find(control, name, &vault, error);
+
+	if (r)
+		return r;
+	r = vaults_lock(control->vaults, vault.uuid, true, error);
+	if (!r) {
+		post_state(control, name, "starting", NULL);
+		r = start(control, &vault, error);
+		vaults_unlock(control->vaults, vault.uuid);
+		if (r == -EEXIST)
+			error_set(error, r, "it runs already");
+		else
+			post_state(control, name, r ? "stopped" : "running",
+				   r && error ? error->text : NULL);
+	}
+	if (r)
+		error_prefix(error, "vault %s", name);
+	vault_release(&vault);
+	return r;
+}
+
+int vault_stop(struct control *control, const char *name, bool force,
+	       struct error *error)
+{
+	struct vault vault;
+	int r = vault_find(control, name, &vault, error);
+
+	if (r)
+		return r;
+	r = hypervisor_stop(control->hypervisor, vault.uuid, force, error);
+	if (r)
+		error_prefix(error, "vault %s", name);
+	vault_release(&vault);
+	return r;
+}
+
+static int take_int(void *data, const struct catalogue_row *row)
+{
+	*(int64_t *)data = catalogue_row_int(row, 0);
+	return 1;
+}
+
+/* -EBUSY while a guest or a session is there. */
+static int check_idle(struct control *control, const struct vault *vault,
+		      struct error *error)
+{
+	enum hypervisor_state state =
+		hypervisor_state(control->hypervisor, vault->uuid);
+	int64_t live = 0;
+	int64_t r;
+
+	if (state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED)
+		return error_set(error, -EBUSY, "it runs; stop it first");
+	r = catalogue_read(control->catalogue,
+			   "SELECT count(*) FROM session "
+			   "WHERE vault = ? AND state = 'live'",
+			   CATALOGUE_VALUES(catalogue_text(vault->uuid)),
+			   take_int, &live, error);
+	if (r < 0)
+		return (int)r;
+	if (live)
+		return error_set(error, -EBUSY,
+				 "a session of it is still live; kill it or "
+				 "wait a moment");
+	return 0;
+}
+
+static int delete (struct control *control, const struct vault *vault,
+		   struct error *error)
+{
+	char path[PATH_MAX];
+	int64_t n;
+	int r = check_idle(control, vault, error);
+
+	if (r)
+		return r;
+	n = catalogue_write(control->catalogue,
+			    "UPDATE vault SET ready = 0 WHERE uuid = ?",
+			    CATALOGUE_VALUES(catalogue_text(vault->uuid)), NULL,
+			    NULL, error);
+	if (n < 0)
+		return (int)n;
+	vault_path(control, vault->uuid, NULL, path);
+	r = folder_remove(path, error);
+	if (r)
+		return r;
+	n = catalogue_write(control->catalogue,
+			    "DELETE FROM vault WHERE uuid = ?",
+			    CATALOGUE_VALUES(catalogue_text(vault->uuid)), NULL,
+			    NULL, error);
+	return n < 0 ? (int)n : 0;
+}
+
+int vault_delete(struct control *control, const char *name, const char *who,
+		 struct error *error)
+{
+	struct vault vault;
+	int r = vault_find(control, name, &vault, error);
+
+	if (r)
+		return r;
+	r = vaults_lock(control->vaults, vault.uuid, false, error);
+	if (!r) {
+		r = delete (control, &vault, error);
+		vaults_unlock(control->vaults, vault.uuid);
+	}
+	if (r)
+		error_prefix(error, "vault %s", name);
+	else
+		events_post(control->events, "vault.deleted", name,
+			    json_pack("{s:s, s:s, s:s}", "vault", name, "uuid",
+				      vault.uuid, "who", who));
+	vault_release(&vault);
+	return r;
+}

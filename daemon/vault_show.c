@@ -1,0 +1,151 @@
+/* Vaults as the API shows them. */
+#include "daemon/vault.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/accelerator.h"
+#include "daemon/catalogue.h"
+#include "daemon/control.h"
+#include "daemon/disk.h"
+#include "daemon/domain.h"
+#include "daemon/folder.h"
+#include "daemon/units.h"
+
+#define DEFINITION_MAX (1 << 20)
+
+json_t *vault_policy_json(const struct policy *policy)
+{
+	json_t *json = json_object();
+
+	for (unsigned i = 0; i < policy_count(); i++) {
+		const char *key;
+		char value[64];
+
+		policy_get(policy, i, &key, value, sizeof(value));
+		json_object_set_new(json, key, json_string(value));
+	}
+	return json;
+}
+
+static const char *state_name(struct control *control,
+			      const struct vault *vault)
+{
+	switch (hypervisor_state(control->hypervisor, vault->uuid)) {
+	case HYPERVISOR_RUNNING:
+	case HYPERVISOR_PAUSED:
+		return "running";
+	case HYPERVISOR_STARTING:
+		return "starting";
+	default:
+		if (vaults_is_starting(control->vaults, vault->uuid))
+			return "starting";
+		return vault->crashed ? "crashed" : "stopped";
+	}
+}
+
+static int take_int(void *data, const struct catalogue_row *row)
+{
+	*(int64_t *)data = catalogue_row_int(row, 0);
+	return 1;
+}
+
+static int64_t live_sessions(struct control *control, const char *uuid)
+{
+	int64_t count = 0;
+
+	catalogue_read(control->catalogue,
+		       "SELECT count(*) FROM session "
+		       "WHERE vault = ? AND state = 'live'",
+		       CATALOGUE_VALUES(catalogue_text(uuid)), take_int, &count,
+		       NULL);
+	return count;
+}
+
+static json_t *disk_json(const char *path, bool inspect)
+{
+	struct disk_info info;
+	json_t *json;
+
+	if (!*path)
+		return json_null();
+	json = json_pack("{s:s}", "path", path);
+	if (inspect && !disk_inspect(path, &info, NULL))
+		json_object_update_new(
+			json,
+			json_pack("{s:s, s:I, s:I}", "format", info.format,
+				  "virtual_size", (json_int_t)info.virtual_size,
+				  "actual_size", (json_int_t)info.actual_size));
+	return json;
+}
+
+static void add_hardware(struct control *control, const struct vault *vault,
+			 bool with_disk, json_t *json)
+{
+	struct domain_facts facts;
+	char path[PATH_MAX], *xml;
+
+	vault_path(control, vault->uuid, "domain.xml", path);
+	if (folder_read(path, DEFINITION_MAX, &xml, NULL))
+		return;
+	if (!domain_read(xml, &facts, NULL)) {
+		json_object_update_new(
+			json,
+			json_pack("{s:I, s:i, s:i, s:s, s:s, s:s}", "memory",
+				  (json_int_t)facts.memory, "cpus",
+				  (int)facts.cpus, "heads", (int)facts.heads,
+				  "cpu", facts.cpu_model, "machine",
+				  facts.machine, "mac", facts.mac));
+		json_object_set_new(json, "disk",
+				    disk_json(facts.disk, with_disk));
+	}
+	free(xml);
+}
+
+/* With which it runs, or would be started. */
+static json_t *accelerator_of(struct control *control,
+			      const struct vault *vault)
+{
+	char why[ACCELERATOR_WHY_SIZE];
+	bool kvm;
+
+	if (vault->started_at && vault->accelerator[0])
+		return json_pack("{s:s, s:s}", "kind", vault->accelerator,
+				 "why", vault->accelerator_why);
+	kvm = accelerator_is_kvm(control->accelerator, why);
+	return json_pack("{s:s, s:s}", "kind", kvm ? "kvm" : "tcg", "why", why);
+}
+
+static json_t *time_json(int64_t us)
+{
+	char text[UNITS_TIME_SIZE];
+
+	if (!us)
+		return json_null();
+	units_time_format(us, text);
+	return json_string(text);
+}
+
+json_t *vault_json(struct control *control, const struct vault *vault,
+		   bool with_disk)
+{
+	json_t *json = json_pack(
+		"{s:s, s:s, s:s, s:o, s:o, s:o, s:{s:b, s:n, s:n, s:[]}, s:o, "
+		"s:I}",
+		"name", vault->name, "uuid", vault->uuid, "state",
+		state_name(control, vault), "created_at",
+		time_json(vault->created_at), "started_at",
+		time_json(vault->started_at), "accelerator",
+		accelerator_of(control, vault), "identity", "sealed", 0,
+		"digest", "checked_at", "drift", "policy",
+		vault_policy_json(&vault->policy), "sessions_live",
+		(json_int_t)live_sessions(control, vault->uuid));
+
+	if (vault->why[0])
+		json_object_set_new(json, "why", json_string(vault->why));
+	add_hardware(control, vault, with_disk, json);
+	if (vault->spec)
+		json_object_update_missing(json, vault->spec);
+	return json;
+}
