@@ -1,0 +1,58 @@
+/*
+ * Long work in processes of their own: started, watched, cancelled.
+ *
+ * A render waits in the catalogue's queue and is done as cores come free; one
+ * that a restart interrupted is done again. A replay and an export live only
+ * as long as somebody uses them.
+ */
+#ifndef DAEMON_JOB_H
+#define DAEMON_JOB_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "recorder/error.h"
+
+struct control;
+struct jobs;
+
+#define JOB_ID_SIZE 40
+
+int jobs_new(struct jobs **jobs, struct control *control, struct error *error);
+/* Begins with what the queue holds since an earlier run. */
+int jobs_start(struct jobs *jobs, struct error *error);
+/* Running renders end and are queued for the next start. */
+void jobs_free(struct jobs *jobs);
+
+/* Queues a video, or finds the job that does it; its id in `id`. */
+int job_render(struct jobs *jobs, const char *session, char id[JOB_ID_SIZE],
+	       struct error *error);
+
+/* Runs `kind` on a session's capture; *fd is the end of its output pipe. */
+int job_pipe(struct jobs *jobs, const char *kind, const char *session, int *fd,
+	     struct error *error);
+
+/* A replay that waits for its viewer; start and connect come with it. */
+int job_replay(struct jobs *jobs, const char *session, double speed,
+	       char id[JOB_ID_SIZE], struct error *error);
+int job_replay_start(struct jobs *jobs, const char *id, struct error *error);
+/* A new connected stream socket to the replaying SPICE server. */
+int job_replay_connect(struct jobs *jobs, const char *id, int *fd,
+		       struct error *error);
+void job_replay_end(struct jobs *jobs, const char *id);
+
+int job_list(struct jobs *jobs, json_t **list, struct error *error);
+int job_show(struct jobs *jobs, const char *id, json_t **job,
+	     struct error *error);
+int job_cancel(struct jobs *jobs, const char *id, struct error *error);
+void job_cancel_session(struct jobs *jobs, const char *session);
+/* The open job of a session; false when there is none. */
+bool job_of_session(struct jobs *jobs, const char *session,
+		    char id[JOB_ID_SIZE]);
+unsigned jobs_active(struct jobs *jobs);
+
+/* `mediavmd job KIND …`: the job's own process; an exit status. */
+int job_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,157 @@
+/*
+ * The job role: one piece of work on one recording, in a process that can do
+ * nothing else.
+ *
+ * It is started with fd 3 the recording, fd 4 where the result goes (a file,
+ * a pipe, or for a replay the socket over which sockets come), and fd 5 for
+ * words to the control role. Before the first byte of the recording is read
+ * it gives up what it can do without: new privileges, memory and time beyond
+ * its limits, files and sockets of its own making, and every system call
+ * that is not in the list of job_sandbox.c.
+ */
+#include "daemon/job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon/job_sandbox.h"
+#include "recorder/capture_export.h"
+#include "recorder/render.h"
+#include "recorder/replay_wire.h"
+
+enum { IN = 3, OUT = 4, WORDS = 5 };
+
+#define STEP 0.002 /* progress worth telling */
+
+struct options {
+	const char *kind;
+	unsigned long memory, cpu;
+	double speed;
+};
+
+static double told;
+
+static void say(const char *format, double number, const char *text)
+{
+	char line[600];
+	int n = text ? snprintf(line, sizeof(line), format, text)
+		     : snprintf(line, sizeof(line), format, number);
+
+	if (n >= (int)sizeof(line)) {
+		n = sizeof(line) - 1;
+		line[n - 1] = '\n';
+	}
+	if (write(WORDS, line, (size_t)n) < 0)
+		_exit(1); /* nobody listens any more */
+}
+
+static int tell_progress(void *user, double done)
+{
+	(void)user;
+	if (done - told >= STEP) {
+		told = done;
+		say("progress %.4f\n", done, NULL);
+	}
+	return 0;
+}
+
+static int run_render(const struct options *options, struct error *error)
+{
+	const struct render_options render_options = {0};
+	struct render_result *result = calloc(1, sizeof(*result));
+	int r;
+
+	(void)options;
+	if (!result)
+		return error_set(error, -ENOMEM, "no memory");
+	r = render(IN, OUT, &render_options, tell_progress, NULL, result,
+		   error);
+	free(result);
+	return r;
+}
+
+static int run_replay(const struct options *options, struct error *error)
+{
+	const struct replay_wire_options replay_options = {
+		.speed = options->speed,
+	};
+	struct replay_wire *replay;
+	int r = replay_wire_new(&replay, IN, &replay_options, error);
+
+	if (r)
+		return r;
+	r = replay_wire_run(replay, OUT, error);
+	replay_wire_free(replay);
+	return r;
+}
+
+static int run_pcapng(const struct options *options, struct error *error)
+{
+	(void)options;
+	return capture_export_pcapng(IN, OUT, true, error);
+}
+
+static int run_stats(const struct options *options, struct error *error)
+{
+	(void)options;
+	return capture_stats(IN, OUT, error);
+}
+
+static const struct {
+	const char *kind;
+	int (*run)(const struct options *options, struct error *error);
+} kinds[] = {
+	{"render", run_render},
+	{"replay", run_replay},
+	{"pcapng", run_pcapng},
+	{"stats", run_stats},
+};
+
+static int read_options(struct options *options, int argc, char **argv)
+{
+	*options = (struct options){.kind = argc > 1 ? argv[1] : "",
+				    .memory = 1024,
+				    .cpu = 3600,
+				    .speed = 1};
+	for (int i = 2; i + 1 < argc; i += 2) {
+		if (!strcmp(argv[i], "--memory"))
+			options->memory = strtoul(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--cpu"))
+			options->cpu = strtoul(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--speed"))
+			options->speed = strtod(argv[i + 1], NULL);
+		else if (strcmp(argv[i], "--session"))
+			return -EINVAL;
+	}
+	return options->memory && options->speed > 0 ? 0 : -EINVAL;
+}
+
+int job_main(int argc, char **argv)
+{
+	struct error error = {0};
+	struct options options;
+	int r = -EINVAL;
+
+	if (read_options(&options, argc, argv)) {
+		fprintf(stderr, "mediavmd job is started by mediavmd\n");
+		return 2;
+	}
+	/* Others that wait for this machine's cores come first. */
+	if (!strcmp(options.kind, "render"))
+		setpriority(PRIO_PROCESS, 0, 10);
+	if (job_sandbox_enter(options.memory, options.cpu, &error)) {
+		say("error %s\n", 0, error.text);
+		return 1;
+	}
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (!strcmp(kinds[i].kind, options.kind))
+			r = kinds[i].run(&options, &error);
+	if (r) {
+		say("error %s\n", 0, error.text);
+		return 1;
+	}
+	return 0;
+}

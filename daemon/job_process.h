@@ -1,0 +1,45 @@
+/*
+ * One process of the job role, from the side that started it.
+ *
+ * It writes lines to its progress pipe: "progress 0.25", "error TEXT",
+ * "result JSON". What it says is not trusted: it decodes what guests made.
+ */
+#ifndef DAEMON_JOB_PROCESS_H
+#define DAEMON_JOB_PROCESS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "recorder/error.h"
+
+struct job_process {
+	pid_t pid;
+	int progress; /* reading end */
+};
+
+struct job_start {
+	const char *kind;    /* render, pcapng, stats, replay */
+	const char *session; /* for ps(1) only */
+	int input, output;   /* output: a file, pipe or socket */
+	unsigned memory;     /* MiB of address space */
+	unsigned cpu;        /* seconds */
+	double speed;        /* of a replay */
+	/* Killed when the calling thread ends; others end by themselves when
+	 * nobody is at the other end of their output. */
+	bool dies_with_us;
+};
+
+/* input and output stay the caller's. */
+int job_process_start(struct job_process *process,
+		      const struct job_start *start, struct error *error);
+
+/*
+ * Reads what it says until it ends, and collects it: its pid is of no use
+ * afterwards. 0 when it ended well; else the error is what it said last, or
+ * how it died.
+ */
+int job_process_follow(struct job_process *process,
+		       void (*progress)(void *data, double done), void *data,
+		       struct error *error);
+
+#endif

@@ -1,0 +1,163 @@
+/*
+ * The limits of a job: rlimits, no new privileges, a list of system calls.
+ *
+ * What is not in a list ends the process. A few calls that libraries try
+ * when they begin (to open a file, to ask for a terminal) fail instead, and
+ * the libraries go on without.
+ */
+#include "daemon/job_sandbox.h"
+
+#include <fcntl.h>
+#include <seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+static const int allowed[] = {
+	/* the descriptors it has */
+	SCMP_SYS(read),
+	SCMP_SYS(readv),
+	SCMP_SYS(pread64),
+	SCMP_SYS(preadv),
+	SCMP_SYS(write),
+	SCMP_SYS(writev),
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(pwritev),
+	SCMP_SYS(lseek),
+	SCMP_SYS(fstat),
+	SCMP_SYS(close),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(fsync),
+	SCMP_SYS(fdatasync),
+	SCMP_SYS(fallocate),
+	SCMP_SYS(fadvise64),
+	SCMP_SYS(dup),
+	/* sockets that were sent to it */
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(sendto),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(select),
+	SCMP_SYS(pselect6),
+	SCMP_SYS(epoll_create1),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(eventfd2),
+	SCMP_SYS(timerfd_create),
+	SCMP_SYS(timerfd_settime),
+	SCMP_SYS(fcntl),
+	/* memory */
+	SCMP_SYS(brk),
+	SCMP_SYS(mmap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(mprotect),
+	SCMP_SYS(madvise),
+	SCMP_SYS(membarrier),
+	/* threads */
+	SCMP_SYS(clone3),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(rseq),
+	SCMP_SYS(set_tid_address),
+	SCMP_SYS(futex),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(sched_setaffinity),
+	SCMP_SYS(sched_getparam),
+	SCMP_SYS(sched_getscheduler),
+	SCMP_SYS(getpriority),
+	SCMP_SYS(prctl),
+	SCMP_SYS(gettid),
+	SCMP_SYS(getpid),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(getcpu),
+	/* time, chance, limits */
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(clock_getres),
+	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(nanosleep),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(time),
+	SCMP_SYS(times),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(getrusage),
+	SCMP_SYS(sysinfo),
+	SCMP_SYS(uname),
+};
+
+/* These fail with EACCES. */
+static const int refused[] = {
+	SCMP_SYS(open),        SCMP_SYS(openat),
+	SCMP_SYS(stat),        SCMP_SYS(newfstatat),
+	SCMP_SYS(statx),       SCMP_SYS(access),
+	SCMP_SYS(faccessat),   SCMP_SYS(faccessat2),
+	SCMP_SYS(readlink),    SCMP_SYS(readlinkat),
+	SCMP_SYS(getcwd),      SCMP_SYS(socket),
+	SCMP_SYS(connect),     SCMP_SYS(ioctl),
+	SCMP_SYS(prlimit64),   SCMP_SYS(getuid),
+	SCMP_SYS(setpriority), SCMP_SYS(sched_setscheduler),
+};
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+static int limit(int resource, rlim_t value)
+{
+	const struct rlimit limit = {value, value};
+
+	return setrlimit(resource, &limit);
+}
+
+static int add_rules(scmp_filter_ctx filter)
+{
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < COUNT(allowed); i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+	for (unsigned i = 0; !r && i < COUNT(refused); i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i],
+				     0);
+	return r;
+}
+
+int job_sandbox_enter(unsigned long memory, unsigned long cpu,
+		      struct error *error)
+{
+	scmp_filter_ctx filter;
+	int r;
+
+	/* Sanitizers reserve terabytes of addresses. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	if (limit(RLIMIT_AS, (rlim_t)memory << 20))
+		return error_errno(error, errno, "no limit of memory");
+#else
+	(void)memory;
+#endif
+	if (limit(RLIMIT_CPU, cpu) || limit(RLIMIT_CORE, 0) ||
+	    limit(RLIMIT_NOFILE, 256))
+		return error_errno(error, errno, "no limits");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return error_errno(error, errno, "no sandbox");
+	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	if (!filter)
+		return error_set(error, -ENOMEM, "no memory");
+	r = add_rules(filter);
+	if (!r)
+		r = seccomp_load(filter);
+	seccomp_release(filter);
+	return r ? error_errno(error, r, "no sandbox (seccomp)") : 0;
+}
