@@ -1,0 +1,140 @@
+/* Operations on vaults. */
+#include "daemon/operations.h"
+
+#include <string.h>
+
+#include "daemon/control.h"
+#include "daemon/operations_query.h"
+#include "daemon/vault.h"
+
+int operation_vault_list(struct control *control,
+			 const struct operation_call *call,
+			 struct operation_answer *answer, struct error *error)
+{
+	(void)call;
+	return vault_list(control, &answer->json, error);
+}
+
+static int show(struct control *control, const char *name,
+		struct operation_answer *answer, struct error *error)
+{
+	struct vault vault;
+	int r = vault_find(control, name, &vault, error);
+
+	if (r)
+		return r;
+	answer->json = vault_json(control, &vault, true);
+	vault_release(&vault);
+	return 0;
+}
+
+int operation_vault_show(struct control *control,
+			 const struct operation_call *call,
+			 struct operation_answer *answer, struct error *error)
+{
+	return show(control, call->path[0], answer, error);
+}
+
+int operation_vault_create(struct control *control,
+			   const struct operation_call *call,
+			   struct operation_answer *answer, struct error *error)
+{
+	struct vault_spec spec = {.who = call->who};
+	const struct body_member members[] = {
+		{"name", BODY_TEXT, &spec.name},
+		{"memory", BODY_SIZE, &spec.memory},
+		{"cpus", BODY_COUNT, &spec.cpus},
+		{"disk", BODY_TEXT, &spec.disk},
+		{"disk_size", BODY_SIZE, &spec.disk_size},
+		{"iso", BODY_TEXT, &spec.iso},
+		{"firmware", BODY_TEXT, &spec.firmware},
+		{"tpm", BODY_BOOL, &spec.tpm},
+		{"cpu", BODY_TEXT, &spec.cpu},
+		{"heads", BODY_COUNT, &spec.heads},
+		{"os", BODY_TEXT, &spec.os},
+		{"kernel", BODY_TEXT, &spec.kernel},
+		{"initrd", BODY_TEXT, &spec.initrd},
+		{"cmdline", BODY_TEXT, &spec.cmdline},
+	};
+	int r = BODY_READ(call, members, error);
+
+	if (!r && !spec.name)
+		r = error_set(error, -EINVAL, "a new vault needs a name");
+	if (!r)
+		r = vault_create(control, &spec, error);
+	return r ? r : show(control, spec.name, answer, error);
+}
+
+int operation_vault_delete(struct control *control,
+			   const struct operation_call *call,
+			   struct operation_answer *answer, struct error *error)
+{
+	answer->json = json_object();
+	return vault_delete(control, call->path[0], call->who, error);
+}
+
+int operation_vault_start(struct control *control,
+			  const struct operation_call *call,
+			  struct operation_answer *answer, struct error *error)
+{
+	int r = vault_start(control, call->path[0], error);
+
+	return r ? r : show(control, call->path[0], answer, error);
+}
+
+int operation_vault_stop(struct control *control,
+			 const struct operation_call *call,
+			 struct operation_answer *answer, struct error *error)
+{
+	bool force = false;
+	const struct body_member members[] = {{"force", BODY_BOOL, &force}};
+	int r = BODY_READ(call, members, error);
+
+	if (!r)
+		r = vault_stop(control, call->path[0], force, error);
+	return r ? r : show(control, call->path[0], answer, error);
+}
+
+int operation_policy_show(struct control *control,
+			  const struct operation_call *call,
+			  struct operation_answer *answer, struct error *error)
+{
+	struct vault vault;
+	int r = vault_find(control, call->path[0], &vault, error);
+
+	if (r)
+		return r;
+	answer->json = vault_policy_json(&vault.policy);
+	vault_release(&vault);
+	return 0;
+}
+
+int operation_policy_change(struct control *control,
+			    const struct operation_call *call,
+			    struct operation_answer *answer,
+			    struct error *error)
+{
+	struct vault vault;
+	const char *key;
+	json_t *value;
+	int r = vault_find(control, call->path[0], &vault, error);
+
+	if (r)
+		return r;
+	json_object_foreach((json_t *)call->body, key, value)
+	{
+		if (json_is_string(value))
+			r = policy_set(&vault.policy, key,
+				       json_string_value(value), error);
+		else
+			r = error_set(error, -EINVAL, "%s must be text", key);
+		if (r)
+			break;
+	}
+	if (!r)
+		r = vault_set_policy(control, &vault, &vault.policy, error);
+	if (!r)
+		answer->json = vault_policy_json(&vault.policy);
+	vault_release(&vault);
+	return r;
+}
