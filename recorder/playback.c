@@ -24,6 +24,7 @@ enum {
 	MODE_OPUS,
 };
 
+#define FRAMES_PER_MS (PLAYBACK_RATE / 1000)
 #define FORMAT_S16 1 /* SPICE_AUDIO_FMT_S16 */
 
 struct playback {
@@ -31,10 +32,12 @@ struct playback {
 	struct playback_state state;
 	uint16_t mode;
 	bool running;
-	uint32_t channels, rate; /* of what the guest plays */
-	uint64_t start;          /* capture time of START */
-	uint32_t start_ms;       /* the same moment, server's clock */
-	uint64_t played;         /* frames at 48 kHz since START */
+	uint32_t channels, rate;  /* of what the guest plays */
+	uint64_t start;           /* capture time of START */
+	uint32_t start_ms;        /* the same moment, server's clock */
+	uint64_t played;          /* frames at 48 kHz since START */
+	uint64_t window_ms;       /* since START: begin of what follows */
+	int64_t earliest, latest; /* packets by the clock, frames late */
 	AVCodecContext *opus;
 	AVPacket *packet;
 	AVFrame *frame;
@@ -205,19 +208,41 @@ static int play_opus(struct playback *p, struct bytes *in, struct error *error)
 	return 0;
 }
 
+static void new_window(struct playback *p, uint64_t elapsed)
+{
+	p->window_ms = elapsed;
+	p->earliest = INT64_MAX;
+	p->latest = INT64_MIN;
+}
+
 /*
- * A gap in the server's time stamps moves what follows, but not past the
- * moment it arrived.
+ * Keeps the run on the server's clock. A hole moves what follows at once.
+ * Less may be a delay that a burst of packets makes good, so it counts only
+ * when no packet of a whole second was nearer to the clock.
  */
 static void follow_clock(struct playback *p, uint32_t ms, uint64_t time)
 {
 	uint64_t elapsed = ms - p->start_ms; /* wraps with the clock */
-	uint64_t wanted = elapsed * (PLAYBACK_RATE / 1000);
+	int64_t late;
 
+	/* A stamp from the future is none. */
 	if (time < p->start || elapsed > (time - p->start) / 1000000 + 1000)
 		return;
-	if (wanted > p->played + PLAYBACK_GAP_MS * (PLAYBACK_RATE / 1000))
-		p->played = wanted;
+	late = (int64_t)(elapsed * FRAMES_PER_MS - p->played);
+	p->latest = late > p->latest ? late : p->latest;
+	p->earliest = late < p->earliest ? late : p->earliest;
+	if (late <= PLAYBACK_HOLE_MS * FRAMES_PER_MS) {
+		if (elapsed < p->window_ms + 1000)
+			return;
+		if (p->earliest > PLAYBACK_DRIFT_MS * FRAMES_PER_MS)
+			late = p->earliest;
+		else if (p->latest < -PLAYBACK_DRIFT_MS * FRAMES_PER_MS)
+			late = p->latest;
+		else
+			late = 0;
+	}
+	p->played += late;
+	new_window(p, elapsed);
 }
 
 static int data(struct playback *p, struct bytes *in, uint64_t time,
@@ -261,6 +286,7 @@ static int start(struct playback *p, struct bytes *in, uint64_t time,
 	p->start = time;
 	p->start_ms = ms;
 	p->played = 0;
+	new_window(p, 0);
 	p->running = true;
 	p->state.started++;
 	swr_free(&p->resampler);

@@ -2,11 +2,11 @@
  * A playback channel: the guest's sound as samples on the capture's clock.
  *
  * A run of sound begins with START at the time that message arrived; within
- * the run packets follow each other without a gap, except where their own
- * time stamps (ms of the server's clock) leave one of more than
- * PLAYBACK_GAP_MS. Whatever the guest plays is given out as 48 kHz stereo.
- * Volume and mute are settings of the viewer's loudspeaker: they are noted,
- * the samples stay as they are.
+ * the run packets follow each other without a gap, and are kept to their own
+ * time stamps (ms of the server's clock): a hole of PLAYBACK_HOLE_MS or a
+ * difference that stays over PLAYBACK_DRIFT_MS moves what follows. Whatever the
+ * guest plays is given out as 48 kHz stereo. Volume and mute are settings of
+ * the viewer's loudspeaker: they are noted, the samples stay as they are.
  */
 #ifndef RECORDER_PLAYBACK_H
 #define RECORDER_PLAYBACK_H
@@ -19,7 +19,8 @@
 
 #define PLAYBACK_RATE 48000
 #define PLAYBACK_CHANNELS 2
-#define PLAYBACK_GAP_MS 120
+#define PLAYBACK_HOLE_MS 400
+#define PLAYBACK_DRIFT_MS 60
 #define PLAYBACK_PACKET_MAX (1u << 20) /* bytes of one DATA message */
 
 struct playback;

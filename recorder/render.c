@@ -65,7 +65,7 @@ static int silence_until(struct render *r, uint64_t position,
 	return bad;
 }
 
-/* A run may begin a little before the last one's end was played. */
+/* What begins before the end of what was given is cut, if it is much. */
 static int take_sound(void *user, uint64_t at, const int16_t *samples,
 		      unsigned frames, struct error *error)
 {
