@@ -24,15 +24,16 @@ CC=${CC:-gcc}
 
 # What the guest's hardware needs; the modules these depend on come with them.
 drivers='ahci sd_mod e1000e qxl snd-hda-codec-generic snd-hda-intel
-	evdev button psmouse xhci-pci usbhid hid-generic'
+	evdev button psmouse xhci-pci usbhid hid-generic
+	virtio_pci virtio_console'
 cmdline='console=ttyS0 quiet loglevel=3 vt.global_cursor_default=0 tsc=reliable no_timer_check nokaslr mitigations=off'
 
-player_sources='player.c serial.c screen.c desktop.c input.c sound.c lesson.c licence.c
-	fingerprint.c'
+player_sources='player.c serial.c screen.c desktop.c input.c agent.c sound.c
+	lesson.c licence.c fingerprint.c'
 lesson_sources='make_lesson.c picture.c'
 common_headers='lesson_disk.h frame_strip.h'
-player_headers='serial.h screen.h desktop.h input.h sound.h lesson.h licence.h
-	fingerprint.h'
+player_headers='serial.h screen.h desktop.h input.h agent.h sound.h lesson.h
+	licence.h fingerprint.h'
 
 die()
 {

@@ -67,18 +67,20 @@ static void test_patterns(struct screen *s)
 
 static void other_head(struct screen *s, int head)
 {
-	int x = head * HEAD_WIDTH;
 	char text[2] = {(char)('1' + head), 0};
 
-	screen_gradient(s, (struct rect){x, 0, HEAD_WIDTH, HEAD_HEIGHT},
+	screen_gradient(s, (struct rect){0, 0, HEAD_WIDTH, HEAD_HEIGHT},
 			0x24465c << (head % 2), 0x101c28);
-	screen_text(s, x + 448, 256, 16, LIGHT, text);
+	screen_text(s, 448, 256, 16, LIGHT, text);
 }
 
 void desktop_draw(struct screen *s)
 {
-	for (int i = 1; i < s->heads; i++)
+	for (int i = 1; i < s->heads; i++) {
+		screen_select(s, i);
 		other_head(s, i);
+	}
+	screen_select(s, 0);
 	screen_gradient(s, (struct rect){0, 0, HEAD_WIDTH, HEAD_HEIGHT},
 			0x5b8aa8, 0x1c3a34);
 	screen_box(s, (struct rect){0, 0, HEAD_WIDTH, PANEL}, BAR);
@@ -101,7 +103,7 @@ void desktop_draw(struct screen *s)
 	window(s, (struct rect){NOTES_X, NOTES_Y, LESSON_WIDTH, 224}, "Notes");
 	window(s, (struct rect){SIDE_X, INPUT_Y + 24, SIDE_WIDTH, 76}, "Input");
 	test_patterns(s);
-	screen_flush(s, (struct rect){0, 0, s->width, s->height});
+	screen_show(s);
 }
 
 void desktop_note(struct screen *s, const char *text)

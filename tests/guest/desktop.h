@@ -9,7 +9,8 @@
 #include "licence.h"
 #include "screen.h"
 
-/* Everything anew, on all heads; the picture's place stays dark. */
+/* Everything anew, on all heads, and shows them; the picture's place stays
+ * dark. */
 void desktop_draw(struct screen *s);
 
 /* One more line in the notes, which scroll. */

@@ -28,6 +28,7 @@
  *   player.poweroff   switch the machine off after the lesson or a refusal
  *   player.frames=N   take the lesson for that short
  */
+#include "agent.h"
 #include "desktop.h"
 #include "frame_strip.h"
 #include "input.h"
@@ -52,6 +53,7 @@
 struct player {
 	struct screen screen;
 	struct input input;
+	struct agent agent;
 	struct sound sound;
 	struct lesson lesson;
 	struct fingerprint fingerprint;
@@ -147,8 +149,8 @@ static void draw_all(struct player *p)
 {
 	desktop_draw(&p->screen);
 	desktop_licence(&p->screen, &p->fingerprint, &p->licence);
-	p->input.width = p->screen.width;
-	p->input.height = p->screen.height;
+	p->input.width = p->screen.heads * HEAD_WIDTH;
+	p->input.height = HEAD_HEIGHT;
 	set_cursor(p);
 }
 
@@ -392,18 +394,21 @@ static void read_uevents(struct player *p)
 
 static void wait_for_input(struct player *p, int ms)
 {
-	struct pollfd fds[INPUTS_MAX + 1];
+	struct pollfd fds[INPUTS_MAX + 2];
 
 	for (int i = 0; i < INPUTS_MAX; i++)
 		fds[i] = (struct pollfd){p->input.fds[i], POLLIN, 0};
 	fds[INPUTS_MAX] = (struct pollfd){p->uevents, POLLIN, 0};
-	if (poll(fds, INPUTS_MAX + 1, ms > 250 ? 250 : ms) <= 0)
+	fds[INPUTS_MAX + 1] = (struct pollfd){p->agent.fd, POLLIN, 0};
+	if (poll(fds, INPUTS_MAX + 2, ms > 250 ? 250 : ms) <= 0)
 		return;
 	for (int i = 0; i < INPUTS_MAX; i++)
 		if (fds[i].revents)
 			input_read(&p->input, i);
 	if (fds[INPUTS_MAX].revents)
 		read_uevents(p);
+	if (fds[INPUTS_MAX + 1].revents & POLLIN)
+		agent_read(&p->agent);
 }
 
 int main(void)
@@ -420,7 +425,8 @@ int main(void)
 	if (error < 0)
 		fail(&p, "screen", error);
 	say("PLAYER started heads=%d", p.screen.heads);
-	input_init(&p.input, p.screen.width, p.screen.height);
+	input_init(&p.input, p.screen.heads * HEAD_WIDTH, HEAD_HEIGHT);
+	agent_open(&p.agent);
 	draw_all(&p);
 	error = lesson_find(&p.lesson);
 	if (error)

@@ -16,11 +16,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-struct head {
-	uint32_t connector, crtc;
-	struct drm_mode_modeinfo mode;
-};
-
 /* The console's own font: no other is at hand. */
 static int load_font(struct screen *s)
 {
@@ -56,32 +51,33 @@ int screen_open(struct screen *s)
 	if (ioctl(s->fd, DRM_IOCTL_VERSION, &version) == 0)
 		s->qxl = strcmp(name, "qxl") == 0;
 	error = load_font(s);
-	return error ? error : screen_connect(s);
+	error = error ? error : screen_connect(s);
+	return error < 0 ? error : 0;
 }
 
-/* The 1024x768 mode of a connected connector: 1, 0 if there is none. */
-static int probe(struct screen *s, uint32_t connector,
-		 struct drm_mode_modeinfo *mode)
+/* The mode to set on a connected connector; false if there is none. */
+static bool probe(struct screen *s, uint32_t connector,
+		  struct drm_mode_modeinfo *mode)
 {
 	struct drm_mode_modeinfo modes[96];
 	struct drm_mode_get_connector c = {.connector_id = connector};
 
 	/* The first call, with no room, makes the driver look anew. */
 	if (ioctl(s->fd, DRM_IOCTL_MODE_GETCONNECTOR, &c) || c.connection != 1)
-		return 0;
+		return false;
 	c.count_props = c.count_encoders = 0;
 	c.modes_ptr = (uintptr_t)modes;
 	if (c.count_modes > 96)
 		c.count_modes = 96;
 	if (ioctl(s->fd, DRM_IOCTL_MODE_GETCONNECTOR, &c))
-		return 0;
+		return false;
 	for (uint32_t i = 0; i < c.count_modes && i < 96; i++)
 		if (modes[i].hdisplay == HEAD_WIDTH &&
 		    modes[i].vdisplay == HEAD_HEIGHT) {
 			*mode = modes[i];
-			return 1;
+			return true;
 		}
-	return 0;
+	return false;
 }
 
 /* Connected heads, in the order of their connectors. */
@@ -92,6 +88,7 @@ static int find_heads(struct screen *s, struct head *heads)
 				      .connector_id_ptr = (uintptr_t)connectors,
 				      .count_crtcs = 16,
 				      .count_connectors = 16};
+	struct drm_mode_modeinfo mode;
 	int n = 0;
 
 	if (ioctl(s->fd, DRM_IOCTL_MODE_GETRESOURCES, &r))
@@ -99,23 +96,23 @@ static int find_heads(struct screen *s, struct head *heads)
 	for (uint32_t i = 0;
 	     i < r.count_connectors && i < r.count_crtcs && n < HEADS_MAX;
 	     i++) {
-		heads[n].connector = connectors[i];
-		heads[n].crtc = crtcs[i];
-		n += probe(s, connectors[i], &heads[n].mode);
+		heads[n] = (struct head){.connector = connectors[i],
+					 .crtc = crtcs[i]};
+		n += probe(s, connectors[i], &mode);
 	}
 	return n;
 }
 
-static void drop_buffer(struct screen *s)
+static void drop_head(struct screen *s, struct head *h)
 {
-	struct drm_mode_destroy_dumb destroy = {.handle = s->buffer};
+	struct drm_mode_destroy_dumb destroy = {.handle = h->buffer};
 
-	if (!s->buffer)
+	if (!h->buffer)
 		return;
-	ioctl(s->fd, DRM_IOCTL_MODE_RMFB, &s->framebuffer);
-	munmap(s->pixels, s->buffer_size);
+	ioctl(s->fd, DRM_IOCTL_MODE_RMFB, &h->framebuffer);
+	munmap(h->pixels, h->size);
 	ioctl(s->fd, DRM_IOCTL_MODE_DESTROY_DUMB, &destroy);
-	s->buffer = 0;
+	h->buffer = 0;
 }
 
 /* Maps a dumb buffer; NULL with errno set. */
@@ -134,58 +131,70 @@ static uint32_t *map_dumb(int fd, struct drm_mode_create_dumb *c)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static int make_buffer(struct screen *s, int heads)
+static int make_head(struct screen *s, struct head *h)
 {
-	struct drm_mode_create_dumb c = {.width = HEAD_WIDTH * (uint32_t)heads,
-					 .height = HEAD_HEIGHT,
-					 .bpp = 32};
+	struct drm_mode_create_dumb c = {
+		.width = HEAD_WIDTH, .height = HEAD_HEIGHT, .bpp = 32};
 	struct drm_mode_fb_cmd fb = {
 		.width = c.width, .height = c.height, .bpp = 32, .depth = 24};
 
-	s->pixels = map_dumb(s->fd, &c);
-	if (!s->pixels)
+	h->pixels = map_dumb(s->fd, &c);
+	if (!h->pixels)
 		return -errno;
-	memset(s->pixels, 0, c.size);
 	fb.pitch = c.pitch;
 	fb.handle = c.handle;
 	if (ioctl(s->fd, DRM_IOCTL_MODE_ADDFB, &fb))
 		return -errno;
-	s->buffer = c.handle;
-	s->buffer_size = c.size;
-	s->framebuffer = fb.fb_id;
+	h->buffer = c.handle;
+	h->size = c.size;
+	h->framebuffer = fb.fb_id;
 	s->stride = (int)c.pitch / 4;
-	s->heads = heads;
-	s->width = HEAD_WIDTH * heads;
-	s->height = HEAD_HEIGHT;
 	return 0;
 }
 
 int screen_connect(struct screen *s)
 {
 	struct head heads[HEADS_MAX];
-	int n = find_heads(s, heads), error;
+	int n = find_heads(s, heads), error = 0;
 
 	if (n < 0 || n == s->heads)
 		return n < 0 ? n : 0;
 	if (n == 0)
 		return s->heads ? 0 : -ENODEV;
-	drop_buffer(s);
-	error = make_buffer(s, n);
-	for (int i = 0; !error && i < n; i++) {
-		struct drm_mode_crtc c = {
-			.set_connectors_ptr = (uintptr_t)&heads[i].connector,
-			.count_connectors = 1,
-			.crtc_id = heads[i].crtc,
-			.fb_id = s->framebuffer,
-			.x = (uint32_t)(i * HEAD_WIDTH),
-			.mode_valid = 1,
-			.mode = heads[i].mode};
-
-		if (ioctl(s->fd, DRM_IOCTL_MODE_SETCRTC, &c))
-			error = -errno;
+	for (int i = 0; i < s->heads; i++)
+		drop_head(s, &s->head[i]);
+	for (int i = 0; i < n && !error; i++) {
+		s->head[i] = heads[i];
+		error = make_head(s, &s->head[i]);
 	}
-	s->crtc = heads[0].crtc;
+	s->heads = error ? 0 : n;
+	screen_select(s, 0);
 	return error ? error : 1;
+}
+
+void screen_select(struct screen *s, int head)
+{
+	s->pixels = s->head[head].pixels;
+}
+
+/* The qxl driver makes its primary surface anew, and empty, for each head
+ * that comes; so all are set once more when it has its size. */
+void screen_show(struct screen *s)
+{
+	int rounds = s->heads > 1 ? 2 * s->heads : 1;
+
+	for (int i = 0; i < rounds; i++) {
+		struct head *h = &s->head[i % s->heads];
+		struct drm_mode_crtc c = {.set_connectors_ptr =
+						  (uintptr_t)&h->connector,
+					  .count_connectors = 1,
+					  .crtc_id = h->crtc,
+					  .fb_id = h->framebuffer,
+					  .mode_valid = 1};
+
+		if (probe(s, h->connector, &c.mode))
+			ioctl(s->fd, DRM_IOCTL_MODE_SETCRTC, &c);
+	}
 }
 
 void screen_flush(struct screen *s, struct rect r)
@@ -197,7 +206,7 @@ void screen_flush(struct screen *s, struct rect r)
 		.y2 = (uint16_t)(r.y + r.height),
 	};
 	struct drm_mode_fb_dirty_cmd dirty = {
-		.fb_id = s->framebuffer,
+		.fb_id = s->head[0].framebuffer,
 		.num_clips = 1,
 		.clips_ptr = (uintptr_t)&clip,
 	};
@@ -238,7 +247,7 @@ void screen_gradient(struct screen *s, struct rect r, uint32_t top,
 void screen_text(struct screen *s, int x, int y, int scale, uint32_t colour,
 		 const char *text)
 {
-	for (; *text && x + 8 * scale <= s->width; text++, x += 8 * scale) {
+	for (; *text && x + 8 * scale <= HEAD_WIDTH; text++, x += 8 * scale) {
 		const uint8_t *glyph = s->font[(uint8_t)*text];
 
 		for (int i = 0; i < 16 * 8; i++)
@@ -311,7 +320,7 @@ void screen_cursor_shape(struct screen *s, const uint32_t *argb)
 {
 	struct drm_mode_create_dumb c = {.width = 64, .height = 64, .bpp = 32};
 	struct drm_mode_cursor cursor = {.flags = DRM_MODE_CURSOR_BO,
-					 .crtc_id = s->crtc,
+					 .crtc_id = s->head[0].crtc,
 					 .width = 64,
 					 .height = 64};
 	uint32_t *p;
@@ -331,7 +340,7 @@ void screen_cursor_shape(struct screen *s, const uint32_t *argb)
 void screen_cursor_move(struct screen *s, int x, int y)
 {
 	struct drm_mode_cursor cursor = {.flags = DRM_MODE_CURSOR_MOVE,
-					 .crtc_id = s->crtc,
+					 .crtc_id = s->head[0].crtc,
 					 .x = x,
 					 .y = y};
 

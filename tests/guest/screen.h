@@ -1,7 +1,8 @@
 /*
- * The guest's screen: one framebuffer that spans all connected heads side by
- * side, each 1024x768, shown through DRM/KMS (dumb buffer), plus what the
- * QXL device draws by itself: fills and copies. Units: px; colours 0xRRGGBB.
+ * The guest's screen through DRM/KMS: one framebuffer (dumb buffer) for each
+ * connected head, 1024x768, plus what the QXL device draws by itself: fills
+ * and copies. Only head 0 moves: Linux' qxl driver draws what is flushed at
+ * the place of head 0. Units: px; colours 0xRRGGBB.
  */
 #ifndef GUEST_SCREEN_H
 #define GUEST_SCREEN_H
@@ -15,37 +16,48 @@ struct rect {
 	int x, y, width, height;
 };
 
+struct head {
+	uint32_t connector, crtc;
+	uint32_t buffer, framebuffer;
+	uint32_t *pixels;
+	uint64_t size; /* bytes */
+};
+
 struct screen {
 	int fd;
-	int heads;         /* connected, 1..4 */
-	int width, height; /* of all heads together */
-	int stride;        /* pixels from row to row */
-	uint32_t *pixels;
-	uint32_t buffer, framebuffer;
-	uint64_t buffer_size;
-	uint32_t cursor, crtc; /* of head 0 */
-	bool qxl;              /* takes drawing commands */
+	int heads; /* connected, 1..4 */
+	struct head head[HEADS_MAX];
+	int stride;       /* pixels from row to row */
+	uint32_t *pixels; /* of the head that is drawn on */
+	uint32_t cursor;
+	bool qxl; /* takes drawing commands */
 	uint8_t font[256][16];
 };
 
 /* Opens the first graphics device; 0 or a negative errno value. */
 int screen_open(struct screen *s);
 
-/* Looks at the connectors and sets the modes. 1 when the heads changed and
- * everything is to be drawn anew, 0 when not, or a negative errno value. */
+/* Looks at the connectors. 1 when the heads have changed: draw all of them
+ * and show them; 0 when not; or a negative errno value. */
 int screen_connect(struct screen *s);
 
-/* Sends a part of the framebuffer to the device. */
+/* Which head the drawing functions draw on; 0 at first. */
+void screen_select(struct screen *s, int head);
+
+/* Sets the modes, which sends everything to the device. */
+void screen_show(struct screen *s);
+
+/* Sends a part of head 0. */
 void screen_flush(struct screen *s, struct rect r);
 
-/* These draw in the framebuffer only; flush afterwards. */
+/* These draw in the framebuffer only; show or flush afterwards. */
 void screen_box(struct screen *s, struct rect r, uint32_t colour);
 void screen_gradient(struct screen *s, struct rect r, uint32_t top,
 		     uint32_t bottom);
 void screen_text(struct screen *s, int x, int y, int scale, uint32_t colour,
 		 const char *text);
 
-/* These draw at once, as one command of the device where it knows it. */
+/* These draw on head 0 at once, by one command of the device if it can. */
 void screen_fill(struct screen *s, struct rect r, uint32_t colour);
 void screen_scroll_up(struct screen *s, struct rect r, int rows);
 
