@@ -365,7 +365,8 @@ int control_main(const struct config *config)
 	signals = block_signals();
 	if (start(control, &error)) {
 		log_error("%s", error.text);
-		stop(control, true);
+		/* A gateway that was found goes on with its viewers. */
+		stop(control, supervisor_started_it(control->gateway));
 		free(control);
 		return 1;
 	}

@@ -8,6 +8,7 @@
 #include "daemon/job_sandbox.h"
 
 #include <fcntl.h>
+#include <errno.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -101,15 +102,23 @@ static const int allowed[] = {
 
 /* These fail with EACCES. */
 static const int refused[] = {
-	SCMP_SYS(open),        SCMP_SYS(openat),
-	SCMP_SYS(stat),        SCMP_SYS(newfstatat),
-	SCMP_SYS(statx),       SCMP_SYS(access),
-	SCMP_SYS(faccessat),   SCMP_SYS(faccessat2),
-	SCMP_SYS(readlink),    SCMP_SYS(readlinkat),
-	SCMP_SYS(getcwd),      SCMP_SYS(socket),
-	SCMP_SYS(connect),     SCMP_SYS(ioctl),
-	SCMP_SYS(prlimit64),   SCMP_SYS(getuid),
-	SCMP_SYS(setpriority), SCMP_SYS(sched_setscheduler),
+	SCMP_SYS(open),
+	SCMP_SYS(openat),
+	SCMP_SYS(stat),
+	SCMP_SYS(statx),
+	SCMP_SYS(access),
+	SCMP_SYS(faccessat),
+	SCMP_SYS(faccessat2),
+	SCMP_SYS(readlink),
+	SCMP_SYS(readlinkat),
+	SCMP_SYS(getcwd),
+	SCMP_SYS(socket),
+	SCMP_SYS(connect),
+	SCMP_SYS(ioctl),
+	SCMP_SYS(prlimit64),
+	SCMP_SYS(getuid),
+	SCMP_SYS(setpriority),
+	SCMP_SYS(sched_setscheduler),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -127,6 +136,15 @@ static int add_rules(scmp_filter_ctx filter)
 
 	for (unsigned i = 0; !r && i < COUNT(allowed); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+	/* fstat() of glibc 2.33 and later; only of a descriptor. */
+	if (!r)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
+				     SCMP_SYS(newfstatat), 1,
+				     SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+	if (!r)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES),
+				     SCMP_SYS(newfstatat), 1,
+				     SCMP_A3(SCMP_CMP_NE, AT_EMPTY_PATH));
 	for (unsigned i = 0; !r && i < COUNT(refused); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i],
 				     0);

@@ -23,7 +23,7 @@ static int show(struct control *control, const char *name,
 
 	if (r)
 		return r;
-	answer->json = vault_json(control, &vault, true);
+	answer->json = vault_json(control, &vault);
 	vault_release(&vault);
 	return 0;
 }

@@ -417,16 +417,17 @@ static int receive_hello(struct supervisor *link, int fd,
 	if (r)
 		return error_set(error, r, "the gateway does not answer");
 	r = ipc_receive(fd, 1, &packet, error);
-	if (r == 1 && packet.type == IPC_HELLO)
-		*hello = packet.body.HELLO;
-	else if (r == 1)
-		r = -EPROTO;
-	else if (r == 0)
-		r = -ECONNRESET;
-	ipc_packet_close(&packet);
+	if (r == 0)
+		return error_set(error, -EAGAIN,
+				 "the gateway ended instead of saying hello");
 	if (r < 0)
-		return error_set(error, r, "the gateway does not say hello");
-	return 0;
+		return r;
+	if (packet.type == IPC_HELLO)
+		*hello = packet.body.HELLO;
+	else
+		r = error_set(error, -EPROTO, "the gateway says no hello");
+	ipc_packet_close(&packet);
+	return r < 0 ? r : 0;
 }
 
 /* Shakes hands on a new connection; takes fd over when it returns 0. */
@@ -657,9 +658,14 @@ int supervisor_new(struct supervisor **link, struct control *control,
 	if (r) {
 		*link = NULL;
 		control->gateway = NULL;
-		supervisor_free(l, true);
+		supervisor_free(l, l->is_child);
 	}
 	return r;
+}
+
+bool supervisor_started_it(const struct supervisor *link)
+{
+	return link && link->is_child;
 }
 
 void supervisor_free(struct supervisor *link, bool quit)

@@ -20,6 +20,9 @@ struct supervisor;
 int supervisor_new(struct supervisor **link, struct control *control,
 		   struct error *error);
 
+/* Whether this daemon started the gateway, rather than found it. */
+bool supervisor_started_it(const struct supervisor *s);
+
 /* Leaves the gateway running, or, with quit, ends it and its sessions. */
 void supervisor_free(struct supervisor *s, bool quit);
 

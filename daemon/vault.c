@@ -258,8 +258,8 @@ int vault_list(struct control *control, json_t **json, struct error *error)
 
 	*json = json_array();
 	for (size_t i = 0; r >= 0 && i < list.count; i++)
-		json_array_append_new(
-			*json, vault_json(control, &list.vaults[i], false));
+		json_array_append_new(*json,
+				      vault_json(control, &list.vaults[i]));
 	list_release(&list);
 	return r < 0 ? (int)r : 0;
 }

@@ -77,9 +77,8 @@ int vault_set_policy(struct control *control, const struct vault *vault,
 void vault_changed(void *data, const char *uuid, enum hypervisor_state state,
 		   const char *why);
 
-/* As the API shows it; with_disk asks qemu-img for the sizes. */
-json_t *vault_json(struct control *control, const struct vault *vault,
-		   bool with_disk);
+/* As the API shows it. */
+json_t *vault_json(struct control *control, const struct vault *vault);
 json_t *vault_policy_json(const struct policy *policy);
 
 /* All vaults, by name; a negative errno when the catalogue fails. */

@@ -94,6 +94,12 @@ static int check(const struct vault_spec *spec, struct error *error)
 		r = check_file("iso", spec->iso, error);
 	if (!r && spec->disk)
 		r = disk_inspect(spec->disk, &info, error);
+	if (!r && spec->disk && strcmp(info.format, "qcow2") &&
+	    strcmp(info.format, "raw"))
+		r = error_set(error, -EINVAL,
+			      "disk %s is %s: convert it first (qemu-img "
+			      "convert -O qcow2)",
+			      spec->disk, info.format);
 	return r;
 }
 
@@ -115,30 +121,48 @@ static void make_uuid(char uuid[37])
 static int insert(struct control *control, const struct vault_spec *spec,
 		  const char *uuid, struct error *error)
 {
-	json_t *json =
-		json_pack("{s:s, s:b, s:s*, s:s*}", "firmware",
-			  spec->firmware ? spec->firmware : "bios", "tpm",
-			  spec->tpm, "os", spec->os, "iso", spec->iso);
+	int64_t r = catalogue_write(
+		control->catalogue,
+		"INSERT INTO vault (uuid, name, created_at) VALUES (?, ?, ?)",
+		CATALOGUE_VALUES(catalogue_text(uuid),
+				 catalogue_text(spec->name),
+				 catalogue_int(units_now_us())),
+		NULL, NULL, error);
+
+	if (r == -EEXIST)
+		return error_set(error, -EEXIST,
+				 "there is a vault \"%s\" already: choose "
+				 "another name",
+				 spec->name);
+	return r < 0 ? (int)r : 0;
+}
+
+/* From now on it is a vault; with what its definition does not say. */
+static int mark_ready(struct control *control, const struct vault_spec *spec,
+		      const char *uuid, const struct disk_info *disk,
+		      struct error *error)
+{
+	json_t *json = json_pack(
+		"{s:s, s:b, s:s*, s:s*, s:o*}", "firmware",
+		spec->firmware ? spec->firmware : "bios", "tpm", spec->tpm,
+		"os", spec->os, "iso", spec->iso, "disk",
+		disk->format[0] ? json_pack("{s:s, s:I}", "format",
+					    disk->format, "virtual_size",
+					    (json_int_t)disk->virtual_size)
+				: NULL);
 	char *text = json_dumps(json, JSON_COMPACT);
 	int64_t r;
 
 	json_decref(json);
 	if (!text)
 		return error_set(error, -EINVAL, "os or iso is not UTF-8");
-	r = catalogue_write(control->catalogue,
-			    "INSERT INTO vault (uuid, name, created_at, spec) "
-			    "VALUES (?, ?, ?, ?)",
-			    CATALOGUE_VALUES(catalogue_text(uuid),
-					     catalogue_text(spec->name),
-					     catalogue_int(units_now_us()),
-					     catalogue_text(text)),
-			    NULL, NULL, error);
+	r = catalogue_write(
+		control->catalogue,
+		"UPDATE vault SET ready = 1, spec = ? "
+		"WHERE uuid = ?",
+		CATALOGUE_VALUES(catalogue_text(text), catalogue_text(uuid)),
+		NULL, NULL, error);
 	free(text);
-	if (r == -EEXIST)
-		return error_set(error, -EEXIST,
-				 "there is a vault \"%s\" already: choose "
-				 "another name",
-				 spec->name);
 	return r < 0 ? (int)r : 0;
 }
 
@@ -246,6 +270,8 @@ static int fill(struct control *control, const struct vault_spec *spec,
 			      parts->initrd, error);
 	if (!r)
 		r = define(control, spec, uuid, parts, error);
+	if (!r)
+		r = mark_ready(control, spec, uuid, &parts->disk_info, error);
 	free(parts);
 	return r;
 }
@@ -254,7 +280,6 @@ int vault_create(struct control *control, const struct vault_spec *spec,
 		 struct error *error)
 {
 	char uuid[37], path[PATH_MAX];
-	int64_t n;
 	int r = check(spec, error);
 
 	if (r)
@@ -264,13 +289,6 @@ int vault_create(struct control *control, const struct vault_spec *spec,
 	if (r)
 		return r;
 	r = fill(control, spec, uuid, error);
-	if (!r) {
-		n = catalogue_write(control->catalogue,
-				    "UPDATE vault SET ready = 1 WHERE uuid = ?",
-				    CATALOGUE_VALUES(catalogue_text(uuid)),
-				    NULL, NULL, error);
-		r = n < 0 ? (int)n : 0;
-	}
 	if (r) {
 		vault_path(control, uuid, NULL, path);
 		/* What can't be removed now is at the next start. */

@@ -55,11 +55,20 @@ void vault_changed(void *data, const char *uuid, enum hypervisor_state state,
 		return;
 	switch (state) {
 	case HYPERVISOR_RUNNING:
-	case HYPERVISOR_PAUSED:
+		/* vault_start tells of it; what is left is the end of a
+		 * pause, and a guest that was found. */
+		if (vaults_is_starting(control->vaults, uuid) ||
+		    (vault.started_at && !vault.why[0]))
+			break;
 		write_state(control, uuid,
 			    vault.started_at ? vault.started_at
 					     : units_now_us(),
-			    false, why);
+			    false, NULL);
+		post_state(control, vault.name, "running", why);
+		break;
+	case HYPERVISOR_PAUSED:
+		write_state(control, uuid, vault.started_at, false,
+			    why ? why : "it is paused");
 		post_state(control, vault.name, "running", why);
 		break;
 	case HYPERVISOR_STOPPED:

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/accelerator.h"
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
-#include "daemon/disk.h"
 #include "daemon/domain.h"
 #include "daemon/folder.h"
 #include "daemon/units.h"
@@ -63,25 +63,26 @@ static int64_t live_sessions(struct control *control, const char *uuid)
 	return count;
 }
 
-static json_t *disk_json(const char *path, bool inspect)
+/* Its place, and what it takes there; the rest was noted when it was made. */
+static json_t *disk_json(const struct vault *vault, const char *path)
 {
-	struct disk_info info;
-	json_t *json;
+	json_t *json, *noted = json_object_get(vault->spec, "disk");
+	struct stat st;
 
 	if (!*path)
 		return json_null();
 	json = json_pack("{s:s}", "path", path);
-	if (inspect && !disk_inspect(path, &info, NULL))
-		json_object_update_new(
-			json,
-			json_pack("{s:s, s:I, s:I}", "format", info.format,
-				  "virtual_size", (json_int_t)info.virtual_size,
-				  "actual_size", (json_int_t)info.actual_size));
+	if (!stat(path, &st))
+		json_object_set_new(
+			json, "actual_size",
+			json_integer((json_int_t)st.st_blocks * 512));
+	if (noted)
+		json_object_update_missing(json, noted);
 	return json;
 }
 
 static void add_hardware(struct control *control, const struct vault *vault,
-			 bool with_disk, json_t *json)
+			 json_t *json)
 {
 	struct domain_facts facts;
 	char path[PATH_MAX], *xml;
@@ -97,8 +98,7 @@ static void add_hardware(struct control *control, const struct vault *vault,
 				  (int)facts.cpus, "heads", (int)facts.heads,
 				  "cpu", facts.cpu_model, "machine",
 				  facts.machine, "mac", facts.mac));
-		json_object_set_new(json, "disk",
-				    disk_json(facts.disk, with_disk));
+		json_object_set_new(json, "disk", disk_json(vault, facts.disk));
 	}
 	free(xml);
 }
@@ -127,8 +127,7 @@ static json_t *time_json(int64_t us)
 	return json_string(text);
 }
 
-json_t *vault_json(struct control *control, const struct vault *vault,
-		   bool with_disk)
+json_t *vault_json(struct control *control, const struct vault *vault)
 {
 	json_t *json = json_pack(
 		"{s:s, s:s, s:s, s:o, s:o, s:o, s:{s:b, s:n, s:n, s:[]}, s:o, "
@@ -144,7 +143,7 @@ json_t *vault_json(struct control *control, const struct vault *vault,
 
 	if (vault->why[0])
 		json_object_set_new(json, "why", json_string(vault->why));
-	add_hardware(control, vault, with_disk, json);
+	add_hardware(control, vault, json);
 	if (vault->spec)
 		json_object_update_missing(json, vault->spec);
 	return json;
