@@ -263,6 +263,15 @@ int capture_writer_tick(struct capture_writer *w, uint64_t time,
 	return 0;
 }
 
+bool capture_writer_is_behind(struct capture_writer *w)
+{
+	if (atomic_load(&w->file.backlog) < CAPTURE_BACKLOG_MAX / 2)
+		return false;
+	atomic_store(&w->file.starved, true);
+	/* The pool may have caught up between the two. */
+	return atomic_load(&w->file.backlog) >= CAPTURE_BACKLOG_MAX / 2;
+}
+
 uint64_t capture_writer_bytes(struct capture_writer *w)
 {
 	return atomic_load(&w->file.bytes);

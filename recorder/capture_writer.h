@@ -95,14 +95,20 @@ int capture_writer_close_channel(struct capture_writer *writer, int channel,
 int capture_writer_tick(struct capture_writer *writer, uint64_t time,
 			struct error *error);
 
+/*
+ * True when half of CAPTURE_BACKLOG_MAX waits: stop reading until eventfd is
+ * readable. Otherwise some MiB more are sure to be taken without -EAGAIN.
+ */
+bool capture_writer_is_behind(struct capture_writer *writer);
+
 /* Bytes of the file so far (compressed), bytes waiting to be written. */
 uint64_t capture_writer_bytes(struct capture_writer *writer);
 size_t capture_writer_backlog(struct capture_writer *writer);
 
 /*
  * An eventfd that becomes readable when the backlog has fallen below half of
- * CAPTURE_BACKLOG_MAX after a -EAGAIN, when the writer failed, and when
- * finish or sign is done. Owned by the writer; read it to clear it.
+ * CAPTURE_BACKLOG_MAX after a -EAGAIN or is_behind(), when the writer failed,
+ * and when finish or sign is done. Owned by the writer; read it to clear it.
  */
 int capture_writer_eventfd(struct capture_writer *writer);
 
