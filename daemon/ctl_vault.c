@@ -118,15 +118,14 @@ int ctl_vault_create(struct ctl *ctl, struct error *error)
 /* --- list and show ---------------------------------------------------- */
 
 static const struct ctl_column list_columns[] = {
-	{"NAME", false, true},    {"STATE", false, false},
-	{"CPUS", true, false},    {"MEMORY", true, false},
-	{"DISK", true, false},    {"ACCEL", false, false},
-	{"SEALED", false, false}, {"LIVE", true, false},
+	{"NAME", false, true},   {"STATE", false, false},
+	{"CPUS", true, false},   {"MEMORY", true, false},
+	{"ACCEL", false, false}, {"SEALED", false, false},
+	{"LIVE", true, false},
 };
 
 static void list_row(struct ctl_table *table, const json_t *vault)
 {
-	const json_t *disk = json_object_get(vault, "disk");
 	char text[CTL_TEXT_SIZE];
 
 	ctl_table_add(table, ctl_text(vault, "name"));
@@ -135,10 +134,6 @@ static void list_row(struct ctl_table *table, const json_t *vault)
 		 (long long)ctl_number(vault, "cpus"));
 	ctl_table_add(table, text);
 	ctl_table_add(table, ctl_size(ctl_number(vault, "memory"), text));
-	ctl_table_add(table,
-		      json_is_object(disk)
-			      ? ctl_size(ctl_number(disk, "virtual_size"), text)
-			      : "-");
 	ctl_table_add(table,
 		      ctl_text(json_object_get(vault, "accelerator"), "kind"));
 	ctl_table_add(table,
@@ -166,7 +161,7 @@ int ctl_vault_list(struct ctl *ctl, struct error *error)
 		ctl_print("no vaults; make one with mediavmctl vault create "
 			  "NAME");
 	} else {
-		table = ctl_table_new(list_columns, 8);
+		table = ctl_table_new(list_columns, 7);
 		json_array_foreach(list, i, vault)
 		{
 			list_row(table, vault);
@@ -207,7 +202,7 @@ static void show_hardware(const json_t *vault)
 	show_line("machine", ctl_text(vault, "machine"));
 	show_line("firmware", ctl_text(vault, "firmware"));
 	show_line("mac", ctl_text(vault, "mac"));
-	if (json_is_object(disk))
+	if (ctl_text(disk, "format")[0])
 		ctl_print("%-12s %s (%s, %s used)", "disk",
 			  ctl_text(disk, "path"),
 			  ctl_size(ctl_number(disk, "virtual_size"), size),

@@ -64,14 +64,16 @@ function controls(name, place) {
 }
 
 function hardware(vault) {
-	const parts = [`${vault.cpus} CPU${vault.cpus === 1 ? '' : 's'}`,
-		       size(vault.memory)];
+	const parts = [];
 
-	if (vault.disk)
+	if (vault.cpus)
+		parts.push(`${vault.cpus} CPU${vault.cpus === 1 ? '' : 's'}`,
+			   size(vault.memory));
+	if (vault.disk?.virtual_size)
 		parts.push(`${size(vault.disk.virtual_size)} disk`);
 	if (vault.heads > 1)
 		parts.push(`${vault.heads} monitors`);
-	return parts.join(' · ');
+	return parts.join(' · ') || 'Hardware unknown';
 }
 
 function accelerator(vault) {
@@ -250,7 +252,7 @@ function describe(vault) {
 		['CPU model', vault.cpu || '–'],
 		['Machine', `${vault.machine || '–'}, ${vault.firmware || '–'}` +
 			(vault.tpm ? ', TPM' : '')],
-		vault.disk && ['Disk', `${vault.disk.format}, ` +
+		vault.disk?.format && ['Disk', `${vault.disk.format}, ` +
 			`${size(vault.disk.actual_size)} used`],
 		['MAC', vault.mac || '–'],
 		['UUID', h('code', {}, vault.uuid)],
