@@ -273,20 +273,21 @@ int ctl_vault_show(struct ctl *ctl, struct error *error)
 
 int ctl_vault_start(struct ctl *ctl, struct error *error)
 {
-	const json_t *accelerator;
+	const char *kind;
 	json_t *vault;
 	int result = on_vault(ctl, "POST", "/start", NULL, &vault, error);
 
 	if (result)
 		return result;
-	accelerator = json_object_get(vault, "accelerator");
+	kind = ctl_text(json_object_get(vault, "accelerator"), "kind");
 	if (ctl->json)
 		ctl_print_json(vault);
 	else
-		ctl_print("vault %s is %s (%s: %s)", ctl->arguments[0],
+		ctl_print("vault %s is %s, %s", ctl->arguments[0],
 			  ctl_text(vault, "state"),
-			  ctl_text(accelerator, "kind"),
-			  ctl_text(accelerator, "why"));
+			  strcmp(kind, "tcg") ? "under KVM"
+					      : "emulated (mediavmctl doctor "
+						"says why)");
 	json_decref(vault);
 	return 0;
 }

@@ -1,0 +1,175 @@
+# The command line against a real daemon on folders of its own: exit statuses,
+# one line for an error, exactly one JSON value with --json, and its shapes.
+. "$SRCDIR/tests/scenario/lib.sh"
+
+# exits STATUS COMMAND...: ends so; an error is one line on stderr alone.
+exits()
+{
+	exits_wanted=$1
+	shift
+	"$@" >"$work/out" 2>"$work/err"
+	exits_status=$?
+	cat "$work/out" "$work/err"
+	[ "$exits_status" = "$exits_wanted" ] || {
+		echo "exit status $exits_status"
+		return 1
+	}
+	[ "$exits_wanted" = 0 ] ||
+		[ ! -s "$work/out" -a "$(wc -l <"$work/err")" = 1 ]
+}
+
+# answers EXPRESSION COMMAND...: one JSON value, for which this holds.
+answers()
+{
+	answers_expression=$1
+	shift
+	"$@" >"$work/json" || return 1
+	cat "$work/json"
+	[ "$(wc -l <"$work/json")" = 1 ] &&
+		jq -e -s "length == 1 and (.[0] | $answers_expression)" \
+			"$work/json"
+}
+
+# Without a daemon.
+mkdir -p "$run"
+ok "no daemon: said so in one line" exits 1 ctl status
+ok "and what to do" grep -q 'start it' "$work/err"
+ok "a usage needs no daemon" exits 0 ctl help
+ok "nor does help for a command" exits 0 ctl vault create --help
+for words in "" "vault" "vault fly" "fly" "vault start" "vault start a b" \
+	"--fly" "status --fly" "vault list --socket" "vault policy a b" \
+	"session export x" "session export x --stats --video f" \
+	"vault create a --disk-size much" "vault create a --cpus two" \
+	"vault create a --disk x --disk-size 1G" "replay x --speed no" \
+	"replay x --mode dance" "vault stop a --force=yes" \
+	"session render x -o f --no-wait"; do
+	# shellcheck disable=SC2086
+	ok "wrong usage: mediavmctl $words" exits 2 ctl $words
+done
+ok "no browser view in this build" exits 1 ctl connect a --browser
+ok "no screen replay in this build" exits 1 ctl replay a --mode screen
+
+daemon_start || bail "the daemon did not start"
+ok "status" exits 0 ctl status
+ok "status as JSON" answers '.version and .started_at and .gateway.running
+	and (.accelerator | .kind and .why) and .space.free > 0' \
+	ctl --json status
+ok "doctor as JSON" answers '.ok and (.checks | length) > 3 and
+	all(.checks[]; .name and .text and
+		(.status | IN("ok", "warning", "failed")))' ctl --json doctor
+ok "no vaults: an empty list" answers '. == []' ctl --json vault list
+ok "no sessions: an empty list" answers '. == []' ctl session list --json
+ok "a name that is none" exits 1 ctl vault create 'bad name'
+ok "a disk that is not there" exits 1 ctl vault create a --disk none.qcow2
+ok "it is named by its whole path" grep -qF "$(pwd)/none.qcow2" "$work/err"
+
+cd "$work" || exit 1
+truncate -s 64M disk.raw
+ok "a vault of a relative path" answers '.name == "a" and .state == "stopped"
+	and .memory == 268435456 and .cpus == 1 and .sessions_live == 0 and
+	.identity.sealed == false and .identity.drift == [] and
+	.policy.record == "required" and .uuid and .disk.virtual_size > 0' \
+	ctl --json vault create a --memory 256M --cpus=1 --disk disk.raw
+ok "the same name again" exits 1 ctl vault create a --disk-size 64M
+ok "list" exits 0 ctl vault list
+ok "it has the vault" grep -q '^a  *stopped' "$work/out"
+ok "list as JSON" answers 'length == 1 and .[0].name == "a"' \
+	ctl --json vault list
+ok "show" exits 0 ctl vault show a
+ok "show as JSON" answers '.created_at | test("^20..-..-..T..:..:...*Z$")' \
+	ctl --json vault show a
+ok "a vault that is not there" exits 1 ctl vault show b
+ok "a name that would be a path" exits 1 ctl vault show ../a
+ok "a ticket for a stopped vault" exits 1 ctl connect a --vv x.vv
+ok "no file is left by it" test ! -e x.vv
+
+ok "policy" answers 'length == 13 and .usb == "off"' ctl --json vault policy a
+ok "a policy is changed" answers '.usb == "on" and .viewers == "2"' \
+	ctl --json vault policy a usb=on viewers=2
+ok "a wrong key changes nothing" exits 1 ctl vault policy a usb=off colour=red
+ok "nor does a wrong value" exits 1 ctl vault policy a usb=off viewers=99
+ok "it is as it was" answers '.usb == "on" and .viewers == "2"' \
+	ctl --json vault policy a
+
+ctl --json events --follow >follow 2>/dev/null &
+follower=$!
+cleanup_pids="$cleanup_pids $follower"
+ok "start" exits 0 ctl vault start a
+ok "start again" exits 1 ctl vault start a
+ok "delete while it runs" exits 1 ctl vault delete a
+followed()
+{
+	jq -e -s 'any(.type == "vault.state" and .state == "running") and
+		any(.type == "vault.created")' follow
+}
+ok "events --follow shows old and new ones, one a line" \
+	wait_for 10 followed
+ok "it goes on" kill "$follower"
+
+ok "connect as JSON" answers 'keys == ["expires_at", "host", "tls_port", "vv"]
+	and .vv == "a.vv" and .host == "127.0.0.1" and .tls_port > 0 and
+	(.expires_at | test("^20.*Z$"))' ctl --json connect a --vv a.vv
+ok "the file is private" sh -c '[ "$(stat -c %a a.vv)" = 600 ]'
+ok "and is a viewer's file" grep -q '^\[virt-viewer\]' a.vv
+ok "without a file its text is in the JSON" \
+	answers '.vv | startswith("[virt-viewer]")' ctl --json connect a
+ctl connect a --vv - >stdout.vv
+ok "- is stdout" grep -q '^password=' stdout.vv
+tickets_differ()
+{
+	[ "$(grep -h '^password=' a.vv stdout.vv | sort -u | wc -l)" = 2 ]
+}
+ok "each has a ticket of its own" tickets_differ
+ok "a folder that cannot be written" exits 1 ctl connect a --vv none/a.vv
+no_display()
+(
+	unset DISPLAY WAYLAND_DISPLAY
+	exits 1 ctl connect a
+)
+ok "no display: a viewer is not started" no_display
+
+ok "a session that is not there" exits 1 ctl session show none
+ok "nor its video" exits 1 ctl session export none --video x.mp4
+ok "no file is left by that either" test ! -e x.mp4
+ok "since a time" answers '. == []' ctl --json session list --since 7d
+ok "since no time" exits 1 ctl session list --since tomorrow
+ok "events as JSON" answers 'any(.type == "ticket.made" and .vault == "a") and
+	(map(.seq) | . == sort) and all(.at | test("Z$"))' ctl --json events
+ok "events of a type" answers 'length == 1 and .[0].type == "vault.created"' \
+	ctl --json events --type vault.created
+
+link=$(ctl ui --print)
+opens()
+{
+	[ "$(curl -s -o "$work/page" -w '%{http_code}' "$link")" = "$1" ]
+}
+ok "the login link opens the page" opens 303
+ok "and only once" opens 403
+ok "its page says what to do" grep -q 'mediavmctl ui' "$work/page"
+page=${link%/login*}
+ok "without a cookie there is no API" \
+	sh -c "curl -s '$page/api/v1/vaults' | grep -q 'not logged in'"
+ok "healthz is open" sh -c "curl -sf '$page/healthz' | grep -q ok"
+ok "metrics are open on loopback" \
+	sh -c "curl -sf '$page/metrics' | grep -q '^mediavm_'"
+rebound()
+{
+	[ "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: evil.example' \
+		"$page/healthz")" = 403 ]
+}
+ok "another host name is refused" rebound
+if [ "$(id -u)" = 0 ] && command -v runuser >/dev/null; then
+	cp "$BUILDDIR/mediavmctl" "$work/ctl" && chmod 755 "$work/ctl"
+	ok "another user is refused" exits 1 runuser -u nobody -- \
+		"$work/ctl" --socket "$run/api.sock" status
+else
+	skip "another user is refused" "not run by root"
+fi
+
+ok "stop by force" exits 0 ctl vault stop a --force
+ok "it is stopped" answers '.state == "stopped"' ctl --json vault show a
+ok "delete" exits 0 ctl vault delete a
+ok "it is gone" exits 1 ctl vault show a
+daemon_stop
+ok "the daemon is gone: said so" exits 1 ctl vault list
+finish
