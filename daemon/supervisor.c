@@ -472,32 +472,6 @@ static int greet(struct supervisor *link, int fd, struct error *error)
 	return 0;
 }
 
-/* Connects to the gateway, and starts it first when there is none. */
-static int establish(struct supervisor *link, struct error *error)
-{
-	int fd = connect_to(link, error);
-	int r;
-
-	if (fd < -1)
-		return fd;
-	if (fd < 0) {
-		/* Nobody has the sessions that the catalogue calls live. */
-		sessions_unclaim(link->control);
-		sessions_reconcile(link->control, "the gateway crashed");
-		r = spawn_gateway(link, error);
-		if (r)
-			return r;
-		fd = connect_to(link, error);
-		if (fd < 0)
-			return error_set(error, -ECONNREFUSED,
-					 "the gateway ended at once");
-	}
-	r = greet(link, fd, error);
-	if (r)
-		close(fd);
-	return r;
-}
-
 static void drop(struct supervisor *link)
 {
 	pthread_mutex_lock(&link->lock);
@@ -527,6 +501,36 @@ static void reap(struct supervisor *link)
 	kill(link->pid, SIGKILL);
 	waitpid(link->pid, &status, 0);
 	link->is_child = false;
+}
+
+/* Connects to the gateway, and starts it first when there is none. */
+static int establish(struct supervisor *link, struct error *error)
+{
+	int fd = connect_to(link, error);
+	int r;
+
+	if (fd < -1)
+		return fd;
+	if (fd < 0) {
+		/* Nobody has the sessions that the catalogue calls live. */
+		sessions_unclaim(link->control);
+		sessions_reconcile(link->control, "the gateway crashed");
+		r = spawn_gateway(link, error);
+		if (r)
+			return r;
+		fd = connect_to(link, error);
+		if (fd < 0)
+			return error_set(error, -ECONNREFUSED,
+					 "the gateway ended at once");
+	}
+	r = greet(link, fd, error);
+	if (r) {
+		close(fd);
+		if (link->is_child)
+			kill(link->pid, SIGTERM);
+		reap(link);
+	}
+	return r;
 }
 
 static void reconcile_when_told(struct supervisor *link, bool now)
@@ -604,7 +608,6 @@ static void *supervise(void *data)
 			if (!establish(link, &error))
 				break;
 			log_error("gateway: %s", error.text);
-			reap(link);
 		}
 		pthread_mutex_lock(&link->lock);
 		link->restarts++;

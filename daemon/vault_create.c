@@ -41,7 +41,7 @@ static int check_file(const char *what, const char *path, struct error *error)
 				 "%s is \"%s\": give an absolute path", what,
 				 path);
 	if (stat(path, &st) || access(path, R_OK))
-		return error_errno(error, -EINVAL,
+		return error_set(error, -EINVAL,
 				   "%s %s can't be read by the daemon (%s): "
 				   "check the path and its permissions",
 				   what, path, strerror(errno));

@@ -143,6 +143,14 @@ static int start(struct control *control, struct vault *vault,
 	return 0;
 }
 
+static bool is_there(struct control *control, const char *uuid)
+{
+	enum hypervisor_state state =
+		hypervisor_state(control->hypervisor, uuid);
+
+	return state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED;
+}
+
 int vault_start(struct control *control, const char *name, struct error *error)
 {
 	struct vault vault;
@@ -151,15 +159,15 @@ int vault_start(struct control *control, const char *name, struct error *error)
 	if (r)
 		return r;
 	r = vaults_lock(control->vaults, vault.uuid, true, error);
-	if (!r) {
+	if (!r && is_there(control, vault.uuid)) {
+		r = error_set(error, -EEXIST, "it runs already");
+		vaults_unlock(control->vaults, vault.uuid);
+	} else if (!r) {
 		post_state(control, name, "starting", NULL);
 		r = start(control, &vault, error);
 		vaults_unlock(control->vaults, vault.uuid);
-		if (r == -EEXIST)
-			error_set(error, r, "it runs already");
-		else
-			post_state(control, name, r ? "stopped" : "running",
-				   r && error ? error->text : NULL);
+		post_state(control, name, r ? "stopped" : "running",
+			   r && error ? error->text : NULL);
 	}
 	if (r)
 		error_prefix(error, "vault %s", name);
@@ -192,12 +200,10 @@ static int take_int(void *data, const struct catalogue_row *row)
 static int check_idle(struct control *control, const struct vault *vault,
 		      struct error *error)
 {
-	enum hypervisor_state state =
-		hypervisor_state(control->hypervisor, vault->uuid);
 	int64_t live = 0;
 	int64_t r;
 
-	if (state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED)
+	if (is_there(control, vault->uuid))
 		return error_set(error, -EBUSY, "it runs; stop it first");
 	r = catalogue_read(control->catalogue,
 			   "SELECT count(*) FROM session "
