@@ -30,6 +30,7 @@ static const int calls[] = {
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(setsockopt),
 	SCMP_SYS(getsockopt),
+	SCMP_SYS(geteuid), /* compared with the peer's */
 	SCMP_SYS(shutdown),
 	SCMP_SYS(eventfd2),
 	/* descriptors and capture files */
