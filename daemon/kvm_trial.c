@@ -1,10 +1,10 @@
 /*
- * The KVM trial: QEMU, the payload, and a judge with two limits.
+ * The KVM trial: QEMU, the payload, and a judge with limits.
  *
  * The payload's loop is 100 million instructions: 0.05 s where the processor
  * runs them, some 90 s where KVM interprets them (0.9 us each, measured on
  * kvm-pvm). The limit of 3 s is counted in QEMU's own processor time, so a
- * busy host does not look like a broken one.
+ * busy host does not look like a broken one. A QEMU that uses none hangs.
  */
 #include "daemon/kvm_trial.h"
 #include "daemon/kvm_payload.h"
@@ -27,7 +27,13 @@
 
 extern char **environ;
 
-enum { CPU_LIMIT_MS = 3000, CLOCK_LIMIT_MS = 10000, TICK_MS = 50 };
+enum {
+	CPU_LIMIT_MS = 3000,
+	CLOCK_LIMIT_MS = 60000,
+	SLEEP_LIMIT_MS = 5000, /* with less than SLEEP_CPU_MS used meanwhile */
+	SLEEP_CPU_MS = 50,
+	TICK_MS = 50,
+};
 
 struct trial {
 	const char *accelerator;
@@ -38,8 +44,9 @@ struct trial {
 	size_t n_steps;
 	char message[160]; /* the first line of stderr that is no warning */
 	size_t n_message;
-	bool complete; /* that line has ended */
-	long cpu_ms, clock_ms;
+	bool complete;                     /* that line has ended */
+	long cpu_ms, clock_ms;             /* used so far */
+	long awake_cpu_ms, awake_clock_ms; /* when it was last seen working */
 };
 
 static long clock_ms(clockid_t clock)
@@ -178,6 +185,16 @@ static bool internal_error(const struct trial *t)
 	return strstr(t->message, "KVM internal error") != NULL;
 }
 
+static bool beyond_limits(struct trial *t)
+{
+	if (t->cpu_ms - t->awake_cpu_ms >= SLEEP_CPU_MS) {
+		t->awake_cpu_ms = t->cpu_ms;
+		t->awake_clock_ms = t->clock_ms;
+	}
+	return t->cpu_ms > CPU_LIMIT_MS || t->clock_ms > CLOCK_LIMIT_MS ||
+	       t->clock_ms - t->awake_clock_ms > SLEEP_LIMIT_MS;
+}
+
 /* Until QEMU ends, KVM gives up, or a limit is reached. True: it ended. */
 static bool watch(struct trial *t)
 {
@@ -199,8 +216,7 @@ static bool watch(struct trial *t)
 			return true;
 		if (!fds[2].revents && cpu != CLOCK_MONOTONIC)
 			t->cpu_ms = clock_ms(cpu);
-		if (internal_error(t) || t->cpu_ms > CPU_LIMIT_MS ||
-		    t->clock_ms > CLOCK_LIMIT_MS)
+		if (internal_error(t) || beyond_limits(t))
 			return false;
 	}
 }
@@ -228,7 +244,9 @@ static const char *const otherwise =
 	"guests will be emulated (TCG); for KVM use a host with VT-x or AMD-V, "
 	"or nested virtualisation switched on";
 
-static void judge_limits(const struct trial *t, char *reason, size_t size)
+/* QEMU had to be killed. A negative errno value if that proves nothing. */
+static int judge_limits(const struct trial *t, char *reason, size_t size,
+			struct error *error)
 {
 	if (internal_error(t))
 		snprintf(reason, size,
@@ -241,11 +259,12 @@ static void judge_limits(const struct trial *t, char *reason, size_t size)
 			 "of processor time; %s",
 			 next_step(t), CPU_LIMIT_MS / 1000, otherwise);
 	else
-		snprintf(reason, size,
-			 "the trial hung at %s: %d s went by and QEMU had used "
-			 "%ld ms of processor time; if this host is very busy, "
-			 "try again",
-			 next_step(t), CLOCK_LIMIT_MS / 1000, t->cpu_ms);
+		return error_set(error, ETIMEDOUT,
+				 "the trial of KVM hung at %s: in %ld s QEMU "
+				 "used %ld ms of processor time; if this host "
+				 "is very busy, try again later",
+				 next_step(t), t->clock_ms / 1000, t->cpu_ms);
+	return 0;
 }
 
 /* QEMU has ended: was it the payload's doing? */
@@ -278,7 +297,8 @@ static bool judge_end(const struct trial *t, const siginfo_t *end, char *reason,
 	return passed;
 }
 
-static void judge(struct trial *t, bool *works, char *reason, size_t size)
+static int judge(struct trial *t, bool *works, char *reason, size_t size,
+		 struct error *error)
 {
 	siginfo_t end = {0};
 	bool ended = watch(t);
@@ -287,10 +307,10 @@ static void judge(struct trial *t, bool *works, char *reason, size_t size)
 		kill(t->pid, SIGKILL);
 	while (waitid(P_PID, (id_t)t->pid, &end, WEXITED) && errno == EINTR)
 		;
-	if (ended)
-		*works = judge_end(t, &end, reason, size);
-	else
-		judge_limits(t, reason, size);
+	if (!ended)
+		return judge_limits(t, reason, size, error);
+	*works = judge_end(t, &end, reason, size);
+	return 0;
 }
 
 /* Starts QEMU with both pipes; 0 or a negative errno value. */
@@ -327,7 +347,7 @@ int kvm_trial_run(const char *qemu, const char *accelerator, bool *works,
 	*works = false;
 	if (code == 0) {
 		t.pidfd = pidfd_open(t.pid, 0);
-		judge(&t, works, reason, reason_size);
+		code = judge(&t, works, reason, reason_size, error);
 	} else {
 		error_errno(error, code, "cannot try KVM with %s", qemu);
 	}

@@ -16,13 +16,15 @@
 #include <stddef.h>
 
 /*
- * Tries it with this QEMU. Takes a tenth of a second where KVM works, three
- * seconds of processor time or ten seconds by the clock at the most; the
- * result holds until the host's kernel changes, so callers keep it.
+ * Tries it with this QEMU. Takes a tenth of a second where KVM works, else
+ * three seconds of processor time or five seconds asleep, and never more than
+ * a minute. The result holds until the host's kernel, QEMU or the caller's
+ * groups change, so callers keep it.
  *
  * Returns 0 and sets *works and the reason, one line that says what happened
  * and, when it does not work, what to do. A negative errno value when the
- * trial could not be made (no such QEMU, no memory).
+ * trial could not be made or proves nothing (no such QEMU, no memory,
+ * -ETIMEDOUT: the host was too busy); that is not to be kept.
  */
 int kvm_trial(const char *qemu, bool *works, char *reason, size_t reason_size,
 	      struct error *error);
