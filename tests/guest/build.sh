@@ -14,7 +14,8 @@
 #
 # Every piece is kept in ${MEDIAVM_CACHE:-~/.cache/mediavm} under a name that
 # holds a digest of what it was made from; so only what has changed is built
-# anew, and with a full cache no network is needed.
+# anew, and with a full cache no network is needed. A newer kernel comes when
+# the package is removed from there.
 set -eu
 : "${SRCDIR:?run it through make guest}" "${BUILDDIR:?}"
 cache=${MEDIAVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mediavm}
@@ -22,10 +23,11 @@ source=$SRCDIR/tests/guest
 out=$BUILDDIR/tests/guest
 CC=${CC:-gcc}
 
-# What the guest's hardware needs; the modules these depend on come with them.
-drivers='ahci sd_mod e1000e qxl snd-hda-codec-generic snd-hda-intel
-	evdev button psmouse xhci-pci usbhid hid-generic
-	virtio_pci virtio_console'
+# What the guest's hardware needs, in two strands that init loads side by
+# side; the modules these depend on come with them.
+strand_1='ahci sd_mod e1000e'
+strand_2='qxl snd-hda-codec-generic snd-hda-intel evdev button psmouse xhci-pci
+	usbhid hid-generic virtio_pci virtio_console'
 cmdline='console=ttyS0 quiet loglevel=3 vt.global_cursor_default=0 tsc=reliable no_timer_check nokaslr mitigations=off'
 
 player_sources='player.c serial.c screen.c desktop.c input.c agent.c sound.c
@@ -115,22 +117,25 @@ unpack_kernel()
 		xz -dc >"$2" || die "$1 has no XZ payload"
 }
 
-# add_module NAME: what it depends on first, each one once.
+# module_file NAME: nothing if it is built into the kernel.
+module_file()
+{
+	find "$work/deb/lib/modules" -name "$1.ko" -o \
+		-name "$(echo "$1" | tr _ -).ko"
+}
+
+# add_module NAME STRAND: what it depends on first, each one once. A module
+# may be in both strands: the kernel lets the second wait for the first.
 add_module()
 {
-	! grep -qx "$1" "$work/kernel/modules/order" || return 0
-	file=$(find "$work/deb/lib/modules" -name "$1.ko" -o \
-		-name "$(echo "$1" | tr _ -).ko")
-	[ -n "$file" ] || return 0	# built into the kernel
-	for needed in $(tr '\0' '\n' <"$file" | grep -a '^depends=' |
-		cut -d = -f 2 | tr , ' '); do
-		add_module "$needed"
+	[ -n "$(module_file "$1")" ] || return 0
+	for needed in $(tr '\0' '\n' <"$(module_file "$1")" |
+		grep -a '^depends=' | cut -d = -f 2 | tr , ' '); do
+		add_module "$needed" "$2"
 	done
-	file=$(find "$work/deb/lib/modules" -name "$1.ko" -o \
-		-name "$(echo "$1" | tr _ -).ko")
-	! grep -qx "$1" "$work/kernel/modules/order" || return 0
-	cp "$file" "$work/kernel/modules/$1.ko"
-	echo "$1" >>"$work/kernel/modules/order"
+	! grep -qx "$1" "$work/kernel/modules/$2" || return 0
+	cp "$(module_file "$1")" "$work/kernel/modules/$1.ko"
+	echo "$1" >>"$work/kernel/modules/$2"
 }
 
 newest_package()
@@ -143,15 +148,19 @@ if [ -z "$package" ]; then
 	download_kernel
 	package=$(newest_package)
 fi
-kernel=kernel-$(digest "$drivers $(basename "$package")")
+kernel=kernel-$(digest "$strand_1/$strand_2 $(basename "$package")")
 if [ ! -e "$cache/$kernel" ]; then
 	mkdir -p "$work/kernel/modules"
-	: >"$work/kernel/modules/order"
+	: >"$work/kernel/modules/strand_1"
+	: >"$work/kernel/modules/strand_2"
 	dpkg-deb -x "$package" "$work/deb" ||
 		die "$package is damaged; remove it and run this again"
 	unpack_kernel "$work"/deb/boot/vmlinuz-* "$work/kernel/vmlinuz"
-	for driver in $drivers; do
-		add_module "$driver"
+	for driver in $strand_1; do
+		add_module "$driver" strand_1
+	done
+	for driver in $strand_2; do
+		add_module "$driver" strand_2
 	done
 	for driver in qxl snd-hda-intel ahci; do
 		[ -e "$work/kernel/modules/$driver.ko" ] ||
@@ -207,8 +216,8 @@ place()
 {
 	touch "$cache/$1"
 	cmp -s "$cache/$1" "$out/$2" && return
-	cp "$cache/$1" "$out/.$2" && mv "$out/.$2" "$out/$2" ||
-		die "cannot write $out/$2"
+	cp "$cache/$1" "$out/.$2" || die "cannot write $out/$2"
+	mv "$out/.$2" "$out/$2"
 }
 
 place "$kernel/vmlinuz" vmlinuz
