@@ -247,10 +247,14 @@ static int start(struct control *control, struct error *error)
 	    !(r = open_hypervisor(control, error)) &&
 	    !(r = vaults_recover(control, error)) &&
 	    !(r = sessions_new(&control->sessions, error)) &&
-	    !(r = jobs_new(&control->jobs, control, error)) &&
-	    !(r = supervisor_new(&control->gateway, control, error)) &&
-	    !(r = jobs_start(control->jobs, error)))
-		r = start_web(control, error);
+	    !(r = jobs_new(&control->jobs, control, error))) {
+		session_remove_orphans(control);
+		r = supervisor_new(&control->gateway, control, error);
+		if (!r)
+			r = jobs_start(control->jobs, error);
+		if (!r)
+			r = start_web(control, error);
+	}
 	return r;
 }
 

@@ -61,6 +61,12 @@ int session_delete(struct control *control, const char *id,
 int session_hold(struct control *control, const char *id, bool hold,
 		 struct error *error);
 
+/*
+ * At the start: removes folders that were made just before a crash and never
+ * got a row. Nothing was recorded into them, for that comes after the row.
+ */
+void session_remove_orphans(struct control *control);
+
 /* Removes by age and quota what policies let go; now and then. */
 void session_sweep(struct control *control);
 

@@ -1,6 +1,7 @@
 /* What happens to sessions after their end: recovery, retention, quota. */
 #include "daemon/session.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -12,11 +13,15 @@
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/event.h"
+#include "daemon/folder.h"
 #include "daemon/job.h"
 #include "daemon/log.h"
 #include "daemon/units.h"
 #include "daemon/vault.h"
 #include "recorder/capture_index.h"
+
+#define ORPHAN_SLACK_US (600 * 1000000ll)
+#define MONTH_US (28 * 86400 * 1000000ll)
 
 int session_file_digest(int fd, uint8_t digest[32], uint64_t *size,
 			struct error *error)
@@ -162,6 +167,66 @@ void session_scan_recovered(struct control *control)
 	}
 }
 
+static int take_int(void *data, const struct catalogue_row *row)
+{
+	*(int64_t *)data = catalogue_row_int(row, 0);
+	return 1;
+}
+
+static void remove_orphan(struct control *control, const char *id)
+{
+	char path[PATH_MAX];
+	struct session session;
+	struct error error;
+	struct stat st;
+
+	if (session_find(control, id, &session, &error) != -ENOENT)
+		return;
+	session_path(control, id, "wire.pcapng.zst", path);
+	if (!stat(path, &st) && st.st_size) {
+		log_warning("%s has no entry in the catalogue and is left "
+			    "alone",
+			    path);
+		return;
+	}
+	session_path(control, id, NULL, path);
+	if (folder_remove(path, &error))
+		log_warning("%s", error.text);
+}
+
+/* Those in the folder of a month that are younger than a session. */
+static void remove_orphans_in(struct control *control, int64_t month,
+			      int64_t after)
+{
+	char id[UNITS_ID_SIZE], path[PATH_MAX];
+	struct dirent *entry;
+	DIR *folder;
+
+	units_id(month, id);
+	session_path(control, id, NULL, path);
+	*strrchr(path, '/') = '\0';
+	folder = opendir(path);
+	while (folder && (entry = readdir(folder)))
+		if (units_id_check(entry->d_name) &&
+		    units_id_time(entry->d_name) >= after)
+			remove_orphan(control, entry->d_name);
+	if (folder)
+		closedir(folder);
+}
+
+void session_remove_orphans(struct control *control)
+{
+	int64_t last = 0, now = units_now_us();
+
+	catalogue_read(control->catalogue, "SELECT max(seq) FROM session",
+		       CATALOGUE_NONE, take_int, &last, NULL);
+	/* The last session may have got its row before an older one did. */
+	last = last ? last - ORPHAN_SLACK_US : now - MONTH_US;
+	for (int64_t month = last; month < now; month += MONTH_US)
+		remove_orphans_in(control, month, last);
+	remove_orphans_in(control, now, last);
+}
+
 struct doomed {
 	char ids[64][40];
 	unsigned count;
@@ -209,12 +274,6 @@ static void sweep_age(struct control *control, const char *uuid,
 						catalogue_int(limit)),
 			       take_doomed, &doomed, NULL);
 	} while (remove_sessions(control, &doomed, "older than its retention"));
-}
-
-static int take_int(void *data, const struct catalogue_row *row)
-{
-	*(int64_t *)data = catalogue_row_int(row, 0);
-	return 1;
 }
 
 static void sweep_quota(struct control *control, const char *uuid,
