@@ -105,7 +105,8 @@ static void paint_box(struct surface *surface, const pixman_box32_t *box,
 			unsigned n = box->x2 - x < SPAN ? box->x2 - x : SPAN;
 
 			raster_fetch(source, x, y, span, n);
-			surface_narrow(surface, span, n);
+			if (source->how != RASTER_SOLID)
+				surface_narrow(surface, span, n);
 			combine(rop, span, row, n);
 			write_span(surface, mask, x, y, span, row, n);
 		}

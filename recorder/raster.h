@@ -28,7 +28,7 @@ enum raster_how {
 
 struct raster_source {
 	enum raster_how how;
-	uint32_t colour; /* 0x00RRGGBB */
+	uint32_t colour; /* in the surface's own bits */
 	const struct image *image;
 	pixman_box32_t box; /* on the surface */
 	pixman_box32_t src; /* on the image */

@@ -3,506 +3,12 @@
  * of its compression modes; what the decoder makes of its messages must be
  * the server's own frame buffer, pixel by pixel.
  */
-#include "recorder/decoder.h"
-#include "recorder/link.h"
+#include "tests/unit/qxl_server.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <spice.h>
-#include <spice/protocol.h>
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-#include <cmocka.h>
-
-#define WIDTH 640
-#define HEIGHT 480
-#define CELL 80     /* an image's width and height */
-#define PATIENCE 30 /* s until a test that hangs fails */
-
-/* The server's main loop: watches and timers, one thread. */
-struct SpiceWatch {
-	int fd, mask;
-	SpiceWatchFunc func;
-	void *opaque;
-	bool used;
-};
-
-struct SpiceTimer {
-	SpiceTimerFunc func;
-	void *opaque;
-	int64_t due; /* ms, 0 = stopped */
-	bool used;
-};
-
-static SpiceWatch watches[64];
-static SpiceTimer timers[64];
-
-/* What the guest has drawn and the worker has not fetched. */
-struct command {
-	QXLDrawable drawable;
-	QXLImage image;
-	uint8_t *data;
-	QXLPalette *palette;
-	struct command *next;
-};
-
-static SpiceServer *server;
-static QXLInstance qxl;
-static uint8_t framebuffer[HEIGHT * WIDTH * 4];
-static struct command *first_command, **last_command = &first_command;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int listener, port;
-static int open_channels; /* as the server sees it */
-
-/* The client, on its own thread; the decoder is under the lock. */
-static struct decoder *decoder;
-static pthread_t client_thread;
-static int main_fd, display_fd = -1; /* the second under the lock */
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static SpiceTimer *timer_add(SpiceTimerFunc func, void *opaque)
-{
-	for (SpiceTimer *t = timers; t < timers + 64; t++)
-		if (!t->used) {
-			*t = (SpiceTimer){func, opaque, 0, true};
-			return t;
-		}
-	abort();
-}
-
-static void timer_start(SpiceTimer *timer, uint32_t ms)
-{
-	timer->due = now_ms() + ms + 1;
-}
-
-static void timer_cancel(SpiceTimer *timer)
-{
-	timer->due = 0;
-}
-
-static void timer_remove(SpiceTimer *timer)
-{
-	timer->used = false;
-}
-
-static SpiceWatch *watch_add(int fd, int mask, SpiceWatchFunc func,
-			     void *opaque)
-{
-	for (SpiceWatch *w = watches; w < watches + 64; w++)
-		if (!w->used) {
-			*w = (SpiceWatch){fd, mask, func, opaque, true};
-			return w;
-		}
-	abort();
-}
-
-static void watch_update_mask(SpiceWatch *watch, int mask)
-{
-	watch->mask = mask;
-}
-
-static void watch_remove(SpiceWatch *watch)
-{
-	watch->used = false;
-}
-
-static void channel_event(int event, SpiceChannelEventInfo *info)
-{
-	(void)info;
-	open_channels += event == SPICE_CHANNEL_EVENT_CONNECTED;
-	open_channels -= event == SPICE_CHANNEL_EVENT_DISCONNECTED;
-}
-
-static void run_timers(void)
-{
-	for (SpiceTimer *t = timers; t < timers + 64; t++)
-		if (t->used && t->due && t->due <= now_ms()) {
-			t->due = 0;
-			t->func(t->opaque);
-		}
-}
-
-static void run_server(void)
-{
-	struct pollfd fds[64];
-
-	for (int i = 0; i < 64; i++) {
-		const SpiceWatch *w = &watches[i];
-
-		fds[i].fd = w->used && w->mask ? w->fd : -1;
-		fds[i].events = (w->mask & 1 ? POLLIN : 0) |
-				(w->mask & 2 ? POLLOUT : 0);
-		fds[i].revents = 0;
-	}
-	poll(fds, 64, 5);
-	for (int i = 0; i < 64; i++) {
-		int got = (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) |
-			  (fds[i].revents & POLLOUT ? 0x1000 : 0);
-
-		if (got & ~0x1000 && watches[i].used && watches[i].mask & 1)
-			watches[i].func(watches[i].fd, SPICE_WATCH_EVENT_READ,
-					watches[i].opaque);
-		if (got & 0x1000 && watches[i].used && watches[i].mask & 2)
-			watches[i].func(watches[i].fd, SPICE_WATCH_EVENT_WRITE,
-					watches[i].opaque);
-	}
-	run_timers();
-}
-
-static void accept_client(int fd, int event, void *opaque)
-{
-	(void)event;
-	(void)opaque;
-	spice_server_add_client(server, accept(fd, NULL, NULL), 1);
-}
-
-/* The QXL device. */
-static void attached_worker(QXLInstance *q)
-{
-	QXLDevMemSlot slot = {.virt_end = ~(uintptr_t)0, .qxl_ram_size = ~0u};
-	QXLDevSurfaceCreate primary = {
-		.width = WIDTH,
-		.height = HEIGHT,
-		.stride = WIDTH * 4,
-		.format = SPICE_SURFACE_FMT_32_xRGB,
-		.mouse_mode = 1,
-		.mem = (uintptr_t)framebuffer,
-	};
-
-	spice_qxl_add_memslot(q, &slot);
-	spice_qxl_create_primary_surface(q, 0, &primary);
-	spice_server_vm_start(server);
-}
-
-static void set_compression_level(QXLInstance *q, int level)
-{
-	(void)q;
-	(void)level;
-}
-
-static void get_init_info(QXLInstance *q, QXLDevInitInfo *info)
-{
-	(void)q;
-	*info = (QXLDevInitInfo){.num_memslots_groups = 1,
-				 .num_memslots = 1,
-				 .memslot_gen_bits = 1,
-				 .memslot_id_bits = 1,
-				 .qxl_ram_size = 64 << 20,
-				 .n_surfaces = 1024};
-}
-
-static int get_command(QXLInstance *q, struct QXLCommandExt *ext)
-{
-	struct command *c;
-
-	(void)q;
-	pthread_mutex_lock(&lock);
-	c = first_command;
-	if (c) {
-		first_command = c->next;
-		if (!first_command)
-			last_command = &first_command;
-	}
-	pthread_mutex_unlock(&lock);
-	if (!c)
-		return 0;
-	*ext = (struct QXLCommandExt){
-		.cmd = {.data = (uintptr_t)&c->drawable, .type = QXL_CMD_DRAW}};
-	return 1;
-}
-
-static int notify_when_ready(QXLInstance *q)
-{
-	int empty;
-
-	(void)q;
-	pthread_mutex_lock(&lock);
-	empty = !first_command;
-	pthread_mutex_unlock(&lock);
-	return empty;
-}
-
-static void release_resource(QXLInstance *q, struct QXLReleaseInfoExt info)
-{
-	struct command *c = (struct command *)(uintptr_t)info.info->id;
-
-	(void)q;
-	free(c->data);
-	free(c->palette);
-	free(c);
-}
-
-static int no_cursor(QXLInstance *q, struct QXLCommandExt *ext)
-{
-	(void)q;
-	(void)ext;
-	return 0;
-}
-
-static int nothing(QXLInstance *q)
-{
-	(void)q;
-	return 1;
-}
-
-static void notify_update(QXLInstance *q, uint32_t id)
-{
-	(void)q;
-	(void)id;
-}
-
-static int flush_resources(QXLInstance *q)
-{
-	(void)q;
-	return 0;
-}
-
-static const QXLInterface qxl_interface = {
-	.base = {.type = SPICE_INTERFACE_QXL,
-		 .description = "test",
-		 .major_version = SPICE_INTERFACE_QXL_MAJOR,
-		 .minor_version = SPICE_INTERFACE_QXL_MINOR},
-	.attached_worker = attached_worker,
-	.set_compression_level = set_compression_level,
-	.get_init_info = get_init_info,
-	.get_command = get_command,
-	.req_cmd_notification = notify_when_ready,
-	.release_resource = release_resource,
-	.get_cursor_command = no_cursor,
-	.req_cursor_notification = nothing,
-	.notify_update = notify_update,
-	.flush_resources = flush_resources,
-};
-
-/* The client: links, acknowledges, and hands messages to the decoder. */
-static bool read_all(int fd, void *data, size_t size)
-{
-	for (size_t have = 0; have < size;) {
-		ssize_t n = read(fd, (uint8_t *)data + have, size - have);
-
-		if (n <= 0)
-			return false;
-		have += n;
-	}
-	return true;
-}
-
-static void write_all(int fd, const void *data, size_t size)
-{
-	if (write(fd, data, size) != (ssize_t)size)
-		abort();
-}
-
-static int link_channel(uint32_t session, uint8_t type)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET,
-				 .sin_port = htons(port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct link_mess mess = {.connection_id = session,
-				 .channel_type = type};
-	struct link_reply reply;
-	struct buffer out = {0};
-	uint8_t in[LINK_HEADER_SIZE + LINK_BODY_MAX];
-	uint8_t ticket[4 + LINK_TICKET_SIZE] = {1};
-	size_t body;
-	uint32_t result;
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (connect(fd, (struct sockaddr *)&at, sizeof(at)))
-		abort();
-	link_caps_set(&mess.common, SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION,
-		      true);
-	link_caps_set(&mess.common, SPICE_COMMON_CAP_AUTH_SPICE, true);
-	link_caps_set(&mess.common, SPICE_COMMON_CAP_MINI_HEADER, true);
-	if (type == SPICE_CHANNEL_DISPLAY)
-		link_caps_set(&mess.channel, SPICE_DISPLAY_CAP_LZ4_COMPRESSION,
-			      true);
-	link_mess_build(&out, &mess);
-	write_all(fd, out.data, out.size);
-	buffer_free(&out);
-	if (!read_all(fd, in, LINK_HEADER_SIZE) ||
-	    link_header_parse(in, &body, &result, NULL) ||
-	    !read_all(fd, in, body) ||
-	    link_reply_parse(in, body, &reply, NULL) ||
-	    link_ticket_encrypt(reply.key, "", ticket + 4, NULL))
-		abort();
-	write_all(fd, ticket, sizeof(ticket));
-	if (!read_all(fd, &result, 4) || result)
-		abort();
-	return fd;
-}
-
-static bool read_message(int fd, uint16_t *type, uint8_t **body, uint32_t *size)
-{
-	uint8_t header[6];
-
-	*body = NULL;
-	if (!read_all(fd, header, 6))
-		return false;
-	*type = header[0] | header[1] << 8;
-	*size = bytes_get_le32(header + 2);
-	*body = malloc(*size + 1u);
-	return read_all(fd, *body, *size);
-}
-
-static void acknowledge(int fd, uint16_t type, const uint8_t *body)
-{
-	static unsigned window, count;
-	uint8_t sync[] = {1, 0, 4, 0, 0, 0, body[0], body[1], body[2], body[3]};
-	uint8_t ack[] = {2, 0, 0, 0, 0, 0};
-
-	if (type == SPICE_MSG_SET_ACK) {
-		window = bytes_get_le32(body + 4);
-		count = 0;
-		write_all(fd, sync, sizeof(sync));
-	} else if (window && ++count == window) {
-		count = 0;
-		write_all(fd, ack, sizeof(ack));
-	}
-}
-
-static void *run_client(void *unused)
-{
-	uint8_t init[20] = {SPICE_MSGC_DISPLAY_INIT, 0, 14, 0, 0, 0, 1};
-	struct capture_channel channel = {.mess.channel_type =
-						  SPICE_CHANNEL_DISPLAY};
-	struct capture_item item = {.kind = CAPTURE_LINK_MESS,
-				    .channel = &channel,
-				    .direction = CAPTURE_TO_CLIENT};
-	uint8_t *body;
-	uint32_t size;
-	int fd;
-
-	(void)unused;
-	main_fd = link_channel(0, SPICE_CHANNEL_MAIN);
-	if (!read_message(main_fd, &item.type, &body, &size))
-		abort();
-	fd = link_channel(bytes_get_le32(body), SPICE_CHANNEL_DISPLAY);
-	free(body);
-	bytes_put_le32(init + 7, 8 << 20);
-	init[15] = 1;
-	bytes_put_le32(init + 16, 4 << 20);
-	write_all(fd, init, sizeof(init));
-	pthread_mutex_lock(&lock);
-	decoder_feed(decoder, &item, NULL);
-	display_fd = fd;
-	pthread_mutex_unlock(&lock);
-	item.kind = CAPTURE_MESSAGE;
-	while (read_message(fd, &item.type, &body, &size)) {
-		acknowledge(fd, item.type, body);
-		item.data = body;
-		item.size = size;
-		item.serial++;
-		pthread_mutex_lock(&lock);
-		if (decoder_feed(decoder, &item, NULL))
-			abort();
-		pthread_mutex_unlock(&lock);
-		free(body);
-	}
-	free(body);
-	return NULL;
-}
-
-static void connect_client(void)
-{
-	struct decoder_options options = {0};
-
-	assert_int_equal(decoder_new(&decoder, &options, NULL), 0);
-	assert_int_equal(pthread_create(&client_thread, NULL, run_client, NULL),
-			 0);
-	pthread_mutex_lock(&lock);
-	while (display_fd < 0) {
-		pthread_mutex_unlock(&lock);
-		run_server();
-		pthread_mutex_lock(&lock);
-	}
-	pthread_mutex_unlock(&lock);
-}
-
-static void disconnect_client(void)
-{
-	shutdown(display_fd, SHUT_RDWR);
-	pthread_join(client_thread, NULL);
-	close(display_fd);
-	close(main_fd);
-	display_fd = -1;
-	while (open_channels)
-		run_server();
-	decoder_free(decoder);
-	decoder = NULL;
-}
-
-static int set_up(void **state)
-{
-	static SpiceCoreInterface core = {
-		.base = {.major_version = SPICE_INTERFACE_CORE_MAJOR,
-			 .minor_version = SPICE_INTERFACE_CORE_MINOR},
-		.timer_add = timer_add,
-		.timer_start = timer_start,
-		.timer_cancel = timer_cancel,
-		.timer_remove = timer_remove,
-		.watch_add = watch_add,
-		.watch_update_mask = watch_update_mask,
-		.watch_remove = watch_remove,
-		.channel_event = channel_event};
-	struct sockaddr_in at = {.sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t size = sizeof(at);
-
-	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	listener = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(bind(listener, (struct sockaddr *)&at, size), 0);
-	assert_int_equal(listen(listener, 8), 0);
-	getsockname(listener, (struct sockaddr *)&at, &size);
-	port = ntohs(at.sin_port);
-	server = spice_server_new();
-	spice_server_set_noauth(server);
-	spice_server_set_streaming_video(server, SPICE_STREAM_VIDEO_OFF);
-	spice_server_set_jpeg_compression(server, SPICE_WAN_COMPRESSION_NEVER);
-	spice_server_set_zlib_glz_compression(server,
-					      SPICE_WAN_COMPRESSION_NEVER);
-	assert_int_equal(spice_server_init(server, &core), 0);
-	qxl.base.sif = &qxl_interface.base;
-	assert_int_equal(spice_server_add_interface(server, &qxl.base), 0);
-	watch_add(listener, 1, accept_client, NULL);
-	connect_client();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	disconnect_client();
-	spice_server_destroy(server);
-	close(listener);
-	return 0;
-}
+#define CELL 80 /* an image's width and height */
 
 /* What is on an image; the server picks a codec by it. */
 enum content { SMOOTH, LETTERS, NOISE };
-
-static uint32_t random_state = 1;
-
-static uint32_t next_random(void)
-{
-	random_state = random_state * 1664525 + 1013904223;
-	return random_state >> 8;
-}
 
 static uint8_t sample(enum content content, int x, int y, int k, int seed)
 {
@@ -518,125 +24,51 @@ static uint8_t sample(enum content content, int x, int y, int k, int seed)
 	}
 }
 
-/* A row of `bits` a pixel; indices keep to the palette by themselves. */
-static void draw_rows(struct command *c, unsigned bits, enum content content,
-		      int seed)
+/* Bytes of `bits` a pixel; indices keep to the palette by themselves. */
+static void fill(const QXLBitmap *bitmap, unsigned bits, enum content content,
+		 int seed)
 {
-	uint32_t stride = c->image.bitmap.stride;
+	uint8_t *data = (uint8_t *)(uintptr_t)bitmap->data;
 
 	for (int y = 0; y < CELL; y++)
 		for (int i = 0; i < (int)(CELL * bits / 8); i++) {
 			int unit = bits < 8 ? 1 : (int)bits / 8;
 
-			c->data[y * stride + i] =
+			data[y * bitmap->stride + i] =
 				sample(content, i / unit, y, i % unit, seed);
 		}
 }
 
-static void make_palette(struct command *c, unsigned n)
+static void set_palette(struct command *c, QXLBitmap *bitmap, unsigned n)
 {
-	c->palette = malloc(sizeof(*c->palette) + n * 4);
-	c->palette->unique = n;
-	c->palette->num_ents = n;
+	QXLPalette *palette = command_alloc(c, sizeof(*palette) + n * 4);
+
+	palette->unique = n;
+	palette->num_ents = n;
 	for (unsigned i = 0; i < n; i++)
-		c->palette->ents[i] = i * 0x9e3779 & 0xffffff;
-	c->image.bitmap.palette = (uintptr_t)c->palette;
+		palette->ents[i] = i * 0x9e3779 & 0xffffff;
+	bitmap->palette = (uintptr_t)palette;
 }
 
-static struct command *new_image(uint8_t format, enum content content, int seed,
-				 bool top_down)
+/* A copy of an image to a cell of the screen. */
+static struct command *new_copy(int cell, uint8_t format, enum content content,
+				int seed)
 {
 	static const uint8_t bits[] = {0, 1, 1, 4, 4, 8, 16, 24, 32, 32};
-	static uint32_t unique;
-	struct command *c = calloc(1, sizeof(*c));
-	QXLImage *image = &c->image;
-
-	QXL_SET_IMAGE_ID(image, 1, ++unique);
-	image->descriptor.type = SPICE_IMAGE_TYPE_BITMAP;
-	image->descriptor.width = CELL;
-	image->descriptor.height = CELL;
-	image->bitmap.format = format;
-	image->bitmap.flags =
-		QXL_BITMAP_DIRECT | (top_down ? QXL_BITMAP_TOP_DOWN : 0);
-	image->bitmap.x = CELL;
-	image->bitmap.y = CELL;
-	image->bitmap.stride = (CELL * bits[format] / 8 + 3) & ~3u;
-	c->data = calloc(CELL, image->bitmap.stride);
-	image->bitmap.data = (uintptr_t)c->data;
-	draw_rows(c, bits[format], content, seed);
-	if (bits[format] <= 8)
-		make_palette(c, 1u << bits[format]);
-	return c;
-}
-
-/* Queues a copy of the image to a cell of the screen. */
-static void put(struct command *c, int cell)
-{
-	QXLDrawable *d = &c->drawable;
 	int x = cell % (WIDTH / CELL) * CELL, y = cell / (WIDTH / CELL) * CELL;
+	struct command *c =
+		command_new(QXL_DRAW_COPY, (QXLRect){y, x, y + CELL, x + CELL});
+	QXLCopy *copy = &c->drawable.u.copy;
+	QXLImage *image = command_bitmap(c, format, CELL, CELL, seed & 1);
 
-	d->release_info.id = (uintptr_t)c;
-	d->effect = QXL_EFFECT_OPAQUE;
-	d->type = QXL_DRAW_COPY;
-	d->bbox = (QXLRect){y, x, y + CELL, x + CELL};
-	d->surfaces_dest[0] = d->surfaces_dest[1] = d->surfaces_dest[2] = -1;
-	d->u.copy.src_bitmap = (uintptr_t)&c->image;
-	d->u.copy.src_area = (QXLRect){0, 0, CELL, CELL};
-	d->u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
-	pthread_mutex_lock(&lock);
-	*last_command = c;
-	last_command = &c->next;
-	pthread_mutex_unlock(&lock);
-	spice_qxl_wakeup(&qxl);
-}
-
-/* The largest difference of a component, or 256 while there is no picture. */
-static int difference(void)
-{
-	int worst = 0;
-	struct surface *s;
-	pixman_box32_t part;
-	struct display *display;
-
-	pthread_mutex_lock(&lock);
-	display = decoder_display(decoder, 0);
-	s = display ? display_visible(display, &part) : NULL;
-	if (!s)
-		worst = 256;
-	for (int i = 0; s && i < WIDTH * HEIGHT; i++)
-		for (int k = 0; k < 3; k++) {
-			int d = abs((int)(s->pixels[i] >> (8 * k) & 255) -
-				    framebuffer[4 * i + k]);
-
-			worst = d > worst ? d : worst;
-		}
-	pthread_mutex_unlock(&lock);
-	return worst;
-}
-
-static uint64_t decoded(unsigned type)
-{
-	uint64_t n;
-
-	pthread_mutex_lock(&lock);
-	n = decoder_display(decoder, 0)->reader.seen[type];
-	pthread_mutex_unlock(&lock);
-	return n;
-}
-
-/* Lets everything pass, then the picture must be the server's. */
-static void expect_same(int tolerance)
-{
-	QXLRect all = {0, 0, HEIGHT, WIDTH};
-	int64_t end = now_ms() + PATIENCE * 1000;
-
-	spice_qxl_update_area(&qxl, 0, &all, NULL, 0, 0);
-	while (difference() > tolerance && now_ms() < end)
-		run_server();
-	assert_in_range(difference(), 0, tolerance);
-	assert_int_equal(decoder_trouble(decoder)->damaged, 0);
-	assert_int_equal(decoder_trouble(decoder)->missing, 0);
-	assert_int_equal(decoder_trouble(decoder)->undrawn, 0);
+	fill(&image->bitmap, bits[format], content, seed);
+	if (bits[format] <= 8)
+		set_palette(c, &image->bitmap, 1u << bits[format]);
+	c->drawable.effect = QXL_EFFECT_OPAQUE;
+	copy->src_bitmap = (uintptr_t)image;
+	copy->src_area = (QXLRect){0, 0, CELL, CELL};
+	copy->rop_descriptor = SPICE_ROPD_OP_PUT;
+	return c;
 }
 
 /* Every format and content, from cell to cell. */
@@ -651,8 +83,19 @@ static void draw_everything(void)
 	for (unsigned f = 0; f < sizeof(formats); f++)
 		for (int content = SMOOTH; content <= NOISE; content++)
 			for (int seed = 0; seed < 2; seed++)
-				put(new_image(formats[f], content, seed, seed),
-				    cell++);
+				command_put(new_copy(cell++, formats[f],
+						     content, seed));
+}
+
+/* Images of a type that have come. */
+static uint64_t decoded(unsigned type)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&lock);
+	n = decoder_display(decoder, 0)->reader.seen[type];
+	pthread_mutex_unlock(&lock);
+	return n;
 }
 
 /*
@@ -718,15 +161,18 @@ static void cache(void **state)
 
 	(void)state;
 	for (int i = 0; i < 6; i++) {
-		struct command *c = new_image(BITMAP_32BIT, LETTERS, i, true);
+		struct command *c = new_copy(i, BITMAP_32BIT, LETTERS, i);
 		struct command *again =
-			new_image(BITMAP_32BIT, LETTERS, i, true);
+			new_copy(i + 8, BITMAP_32BIT, LETTERS, i);
+		QXLImage *image =
+			(QXLImage *)(uintptr_t)c->drawable.u.copy.src_bitmap;
 
-		c->image.descriptor.flags = QXL_IMAGE_CACHE;
-		again->image.descriptor = c->image.descriptor;
-		put(c, i);
+		image->descriptor.flags = QXL_IMAGE_CACHE;
+		((QXLImage *)(uintptr_t)again->drawable.u.copy.src_bitmap)
+			->descriptor = image->descriptor;
+		command_put(c);
 		expect_same(0);
-		put(again, i + 8);
+		command_put(again);
 		expect_same(0);
 	}
 	assert_int_equal(decoded(IMAGE_TYPE_FROM_CACHE), before + 6);
@@ -753,8 +199,7 @@ static void jpeg(void **state)
 	for (int round = 0; decoded(IMAGE_TYPE_JPEG) < 20; round++) {
 		assert_in_range(round, 0, 100);
 		for (int cell = 0; cell < 40; cell++)
-			put(new_image(BITMAP_32BIT, SMOOTH, cell, cell & 1),
-			    cell);
+			command_put(new_copy(cell, BITMAP_32BIT, SMOOTH, cell));
 		expect_same(24);
 	}
 }
@@ -768,5 +213,5 @@ int main(void)
 		cmocka_unit_test(zlib_glz), cmocka_unit_test(jpeg),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, server_set_up, server_tear_down);
 }
