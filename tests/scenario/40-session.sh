@@ -8,7 +8,7 @@ guest_build || bail "the guest could not be built"
 screen=1024x768x24
 x_start || bail "Xvfb did not start"
 daemon_start || bail "the daemon did not start"
-ok "a vault is created" vault_create lesson "player.once" || finish
+ok "a vault is created" vault_create lesson "player.end=hold" || finish
 ok "it starts" ctl vault start lesson || finish
 ok "its player plays" wait_for 120 serial_says lesson '^PLAYER playing' ||
 	finish
