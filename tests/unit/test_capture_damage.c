@@ -262,6 +262,7 @@ static void killed_while_writing(void **state)
 		struct error e = {0};
 		pid_t child = fork();
 
+		assert_true(child >= 0);
 		if (child == 0) {
 			write_for_ever(fd);
 			_exit(1);
