@@ -5,9 +5,6 @@
  * nothing else. Its QEMU processes outlive us: the next opening of the same
  * root finds them by the status files there. libvirt lets one process at a
  * time have a root, and a process have one root for its whole life.
- *
- * What libvirt forgets is kept in a list of notes: that a transient domain
- * is being started, and that it crashed, until it is started again.
  */
 #include "daemon/hypervisor.h"
 
@@ -24,29 +21,24 @@
 #include <libvirt/virterror.h>
 
 #include "daemon/domain.h"
+#include "daemon/guest_notes.h"
 #include "daemon/hypervisor_root.h"
 #include "daemon/loopback.h"
 
 /* How long a forced stop may take: libvirt kills after 15 s. */
 #define STOP_SECONDS 30
 
-struct note {
-	struct note *next;
-	char uuid[VIR_UUID_STRING_BUFLEN];
-	enum hypervisor_state state; /* STARTING or CRASHED */
-};
-
 struct hypervisor {
 	char *uri;
 	void (*changed)(void *data, const char *uuid,
 			enum hypervisor_state state, const char *why);
 	void *data;
+	struct guest_notes notes;
 	pthread_mutex_t lock; /* of what follows */
 	virConnectPtr connection;
 	int callback;       /* of domain events */
 	unsigned callbacks; /* that libvirt still holds */
 	pthread_cond_t released;
-	struct note *notes;
 };
 
 /* libvirt prints every error to stderr unless it is told not to. */
@@ -140,68 +132,6 @@ static int library_error(struct error *error)
 	return error_set(error, code, "%s", message);
 }
 
-/* Called with the lock held. */
-static struct note *find_note(struct hypervisor *h, const char *uuid)
-{
-	for (struct note *n = h->notes; n; n = n->next)
-		if (strcasecmp(n->uuid, uuid) == 0)
-			return n;
-	return NULL;
-}
-
-/*
- * Puts a guest's note down; HYPERVISOR_STOPPED takes it away. Called with the
- * lock held.
- */
-static void set_note(struct hypervisor *h, const char *uuid,
-		     enum hypervisor_state state)
-{
-	struct note **at = &h->notes, *n;
-
-	while (*at && strcasecmp((*at)->uuid, uuid) != 0)
-		at = &(*at)->next;
-	n = *at;
-	if (state == HYPERVISOR_STOPPED) {
-		if (n) {
-			*at = n->next;
-			free(n);
-		}
-	} else if (n) {
-		n->state = state;
-	} else if ((n = calloc(1, sizeof(*n)))) {
-		snprintf(n->uuid, sizeof(n->uuid), "%s", uuid);
-		n->state = state;
-		*at = n;
-	}
-}
-
-/* False when the guest is being started already. */
-static bool begin_start(struct hypervisor *h, const char *uuid)
-{
-	struct note *note;
-	bool busy;
-
-	pthread_mutex_lock(&h->lock);
-	note = find_note(h, uuid);
-	busy = note && note->state == HYPERVISOR_STARTING;
-	if (!busy)
-		set_note(h, uuid, HYPERVISOR_STARTING);
-	pthread_mutex_unlock(&h->lock);
-	return !busy;
-}
-
-/* It may have crashed already: that note stays. */
-static void end_start(struct hypervisor *h, const char *uuid)
-{
-	struct note *note;
-
-	pthread_mutex_lock(&h->lock);
-	note = find_note(h, uuid);
-	if (note && note->state == HYPERVISOR_STARTING)
-		set_note(h, uuid, HYPERVISOR_STOPPED);
-	pthread_mutex_unlock(&h->lock);
-}
-
 static void report(struct hypervisor *h, const char *uuid,
 		   enum hypervisor_state state, const char *why)
 {
@@ -227,9 +157,7 @@ static void stopped(struct hypervisor *h, const char *uuid, int detail)
 		why = "QEMU ended without being told to: killed, or crashed";
 		break;
 	}
-	pthread_mutex_lock(&h->lock);
-	set_note(h, uuid, state);
-	pthread_mutex_unlock(&h->lock);
+	guest_notes_set(&h->notes, uuid, state);
 	report(h, uuid, state, why);
 }
 
@@ -388,11 +316,8 @@ static void settle(struct hypervisor *h)
 	for (int i = 0; i < n; i++) {
 		virDomainGetDiskErrors(domains[i], NULL, 0, 0);
 		if (virDomainIsActive(domains[i]) != 1 &&
-		    virDomainGetUUIDString(domains[i], uuid) == 0) {
-			pthread_mutex_lock(&h->lock);
-			set_note(h, uuid, HYPERVISOR_CRASHED);
-			pthread_mutex_unlock(&h->lock);
-		}
+		    virDomainGetUUIDString(domains[i], uuid) == 0)
+			guest_notes_set(&h->notes, uuid, HYPERVISOR_CRASHED);
 		virDomainFree(domains[i]);
 	}
 	free(domains);
@@ -409,6 +334,7 @@ int hypervisor_new(struct hypervisor **result,
 	*result = NULL;
 	if (!h)
 		return error_set(error, ENOMEM, "out of memory");
+	guest_notes_init(&h->notes);
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->released, NULL);
 	h->changed = options->changed;
@@ -449,12 +375,7 @@ void hypervisor_free(struct hypervisor *h)
 	while (h->callbacks > 0)
 		pthread_cond_wait(&h->released, &h->lock);
 	pthread_mutex_unlock(&h->lock);
-	while (h->notes) {
-		struct note *n = h->notes;
-
-		h->notes = n->next;
-		free(n);
-	}
+	guest_notes_free(&h->notes);
 	pthread_cond_destroy(&h->released);
 	pthread_mutex_destroy(&h->lock);
 	free(h->uri);
@@ -538,11 +459,11 @@ int hypervisor_start(struct hypervisor *h, const char *xml, struct error *error)
 
 	if (result < 0)
 		return result;
-	if (!begin_start(h, facts.uuid))
+	if (!guest_notes_begin_start(&h->notes, facts.uuid))
 		return error_set(error, EEXIST,
 				 "the guest is being started already");
 	result = start(h, xml, facts.uuid, error);
-	end_start(h, facts.uuid);
+	guest_notes_end_start(&h->notes, facts.uuid);
 	return result;
 }
 
@@ -591,16 +512,10 @@ int hypervisor_stop(struct hypervisor *h, const char *uuid, bool force,
 
 enum hypervisor_state hypervisor_state(struct hypervisor *h, const char *uuid)
 {
-	enum hypervisor_state state = HYPERVISOR_STOPPED;
+	enum hypervisor_state state = guest_notes_get(&h->notes, uuid);
 	virDomainPtr domain;
-	struct note *note;
 	int libvirt_state = VIR_DOMAIN_SHUTOFF;
 
-	pthread_mutex_lock(&h->lock);
-	note = find_note(h, uuid);
-	if (note)
-		state = note->state;
-	pthread_mutex_unlock(&h->lock);
 	if (state == HYPERVISOR_STARTING || get_domain(h, uuid, &domain, NULL))
 		return state;
 	if (virDomainGetState(domain, &libvirt_state, NULL, 0) == 0)
