@@ -196,6 +196,8 @@ static bool knows_to_guest(const struct capture_item *item)
 			t <= SPICE_MSGC_INPUTS_KEY_MODIFIERS) ||
 		       (t >= SPICE_MSGC_INPUTS_MOUSE_MOTION &&
 			t <= SPICE_MSGC_INPUTS_MOUSE_RELEASE);
+	case SPICE_CHANNEL_USBREDIR:
+		return t == SPICE_MSGC_SPICEVMC_DATA;
 	default:
 		return false;
 	}

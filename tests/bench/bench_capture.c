@@ -47,7 +47,7 @@ static void await(struct capture_writer *w)
 	eventfd_read(p.fd, &n);
 }
 
-static void die(const struct error *e)
+_Noreturn static void die(const struct error *e)
 {
 	fprintf(stderr, "bench_capture: %s\n", e->text);
 	exit(1);
