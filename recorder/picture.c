@@ -15,7 +15,8 @@ static int decode_until(struct capture_reader *reader, struct decoder *decoder,
 	while ((r = capture_reader_next(reader, &item, error)) == 1) {
 		if (!first)
 			first = item.time;
-		if (at != PICTURE_AT_END && item.time - first > (uint64_t)at)
+		if (at < 0 ||
+		    (at != PICTURE_AT_END && item.time - first > (uint64_t)at))
 			return 0;
 		r = decoder_feed(decoder, &item, error);
 		if (r)

@@ -1,0 +1,427 @@
+/*
+ * Sessions from messages made by hand: channels that wait for each other,
+ * what is missing, damaged or not drawn, limits, the pointer.
+ */
+#include "recorder/decoder.h"
+#include "recorder/screen.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { MAIN = 1, DISPLAY = 2, INPUTS = 3, CURSOR = 4 };
+
+struct fixture {
+	struct decoder *decoder;
+	struct capture_channel channels[5];
+	uint64_t serials[5];
+};
+
+/* main, display 0, display 1, cursor 0, inputs */
+enum { ON_MAIN, ON_DISPLAY, ON_DISPLAY_1, ON_CURSOR, ON_INPUTS };
+
+static void open_channel(struct fixture *f, int i, uint8_t type, uint8_t id)
+{
+	struct capture_item item = {.kind = CAPTURE_LINK_MESS,
+				    .channel = &f->channels[i]};
+
+	f->channels[i].number = i;
+	f->channels[i].mess.channel_type = type;
+	f->channels[i].mess.channel_id = id;
+	assert_int_equal(decoder_feed(f->decoder, &item, NULL), 0);
+}
+
+static void send(struct fixture *f, int channel, uint16_t type,
+		 struct buffer *body)
+{
+	struct capture_item item = {.kind = CAPTURE_MESSAGE,
+				    .channel = &f->channels[channel],
+				    .direction = channel == ON_INPUTS
+							 ? CAPTURE_TO_GUEST
+							 : CAPTURE_TO_CLIENT,
+				    .type = type,
+				    .serial = ++f->serials[channel],
+				    .data = body->data,
+				    .size = body->size};
+
+	assert_int_equal(decoder_feed(f->decoder, &item, NULL), 0);
+	buffer_free(body);
+}
+
+static void put_numbers(struct buffer *b, int count, ...)
+{
+	va_list list;
+
+	va_start(list, count);
+	while (count--)
+		buffer_put_le32(b, va_arg(list, uint32_t));
+	va_end(list);
+}
+
+static void create_surface(struct fixture *f, int channel, uint32_t id,
+			   uint32_t width, uint32_t height)
+{
+	struct buffer b = {0};
+
+	put_numbers(&b, 5, id, width, height, SURFACE_32_XRGB, 1);
+	send(f, channel, DISPLAY_MESSAGE_surface_create, &b);
+	if (!id) {
+		b = (struct buffer){0};
+		send(f, channel, DISPLAY_MESSAGE_mark, &b);
+	}
+}
+
+/* surface, box (top, left, bottom, right), no clip */
+static void put_base(struct buffer *b, uint32_t right, uint32_t bottom)
+{
+	put_numbers(b, 5, 0, 0, 0, bottom, right);
+	buffer_put_u8(b, 0);
+}
+
+static void fill(struct fixture *f, int channel, uint32_t colour)
+{
+	struct buffer b = {0};
+
+	put_base(&b, 8, 8);
+	buffer_put_u8(&b, 1);
+	buffer_put_le32(&b, colour);
+	buffer_put_le16(&b, 8);
+	buffer_put_u8(&b, 0);
+	put_numbers(&b, 3, 0, 0, 0);
+	send(f, channel, DISPLAY_MESSAGE_draw_fill, &b);
+}
+
+static void put_descriptor(struct buffer *b, uint64_t id, uint8_t type,
+			   uint8_t flags)
+{
+	buffer_put_le64(b, id);
+	buffer_put_u8(b, type);
+	buffer_put_u8(b, flags);
+	put_numbers(b, 2, 1, 1);
+}
+
+/* One pixel at (0, 0), from an image that follows `b`'s descriptor. */
+static void copy_head(struct buffer *b)
+{
+	put_base(b, 1, 1);
+	buffer_put_le32(b, (uint32_t)b->size + 4 + 16 + 2 + 1 + 13);
+	put_numbers(b, 4, 0, 0, 1, 1);
+	buffer_put_le16(b, 8);
+	buffer_put_u8(b, 1);
+	buffer_put_u8(b, 0);
+	put_numbers(b, 3, 0, 0, 0);
+}
+
+static void copy_bitmap(struct fixture *f, int channel, uint64_t id,
+			uint32_t pixel)
+{
+	struct buffer b = {0};
+
+	copy_head(&b);
+	put_descriptor(&b, id, IMAGE_TYPE_BITMAP, 1);
+	buffer_put_u8(&b, BITMAP_32BIT);
+	buffer_put_u8(&b, 4);
+	put_numbers(&b, 5, 1, 1, 4, 0, pixel);
+	send(f, channel, DISPLAY_MESSAGE_draw_copy, &b);
+}
+
+static void copy_cached(struct fixture *f, int channel, uint64_t id)
+{
+	struct buffer b = {0};
+
+	copy_head(&b);
+	put_descriptor(&b, id, IMAGE_TYPE_FROM_CACHE, 0);
+	send(f, channel, DISPLAY_MESSAGE_draw_copy, &b);
+}
+
+static uint32_t pixel(const struct fixture *f, unsigned display)
+{
+	pixman_box32_t part;
+	struct surface *s =
+		display_visible(decoder_display(f->decoder, display), &part);
+
+	return s ? s->pixels[0] & 0xffffff : 0xdead;
+}
+
+static const struct decoder_trouble *trouble(const struct fixture *f)
+{
+	return decoder_trouble(f->decoder);
+}
+
+static int set_up(void **state)
+{
+	struct decoder_options options = {0};
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	assert_int_equal(decoder_new(&f->decoder, &options, NULL), 0);
+	open_channel(f, ON_MAIN, MAIN, 0);
+	open_channel(f, ON_DISPLAY, DISPLAY, 0);
+	open_channel(f, ON_DISPLAY_1, DISPLAY, 1);
+	open_channel(f, ON_CURSOR, CURSOR, 0);
+	open_channel(f, ON_INPUTS, INPUTS, 0);
+	create_surface(f, ON_DISPLAY, 0, 32, 16);
+	create_surface(f, ON_DISPLAY_1, 0, 32, 16);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	decoder_free(f->decoder);
+	free(f);
+	return 0;
+}
+
+static void put_wait(struct buffer *b, uint8_t id, uint64_t serial)
+{
+	buffer_put_u8(b, 1);
+	buffer_put_u8(b, DISPLAY);
+	buffer_put_u8(b, id);
+	buffer_put_le64(b, serial);
+}
+
+static void waits_for_another_channel(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer b = {0};
+
+	put_wait(&b, 0, 4);
+	send(f, ON_DISPLAY_1, 5, &b);
+	fill(f, ON_DISPLAY_1, 0x123456);
+	assert_int_equal(pixel(f, 1), 0);
+	fill(f, ON_DISPLAY, 1); /* serial 3 */
+	assert_int_equal(pixel(f, 1), 0);
+	fill(f, ON_DISPLAY, 2);
+	assert_int_equal(pixel(f, 1), 0x123456);
+}
+
+static void waits_for_an_image_in_the_cache(void **state)
+{
+	struct fixture *f = *state;
+
+	copy_cached(f, ON_DISPLAY_1, 77);
+	assert_int_equal(pixel(f, 1), 0);
+	copy_bitmap(f, ON_DISPLAY, 77, 0xabcdef);
+	assert_int_equal(pixel(f, 0), 0xabcdef);
+	assert_int_equal(pixel(f, 1), 0xabcdef);
+	assert_int_equal(decoder_finish(f->decoder, NULL), 0);
+	assert_int_equal(trouble(f)->missing, 0);
+}
+
+static void goes_on_without_what_never_comes(void **state)
+{
+	struct fixture *f = *state;
+
+	copy_cached(f, ON_DISPLAY_1, 78);
+	fill(f, ON_DISPLAY_1, 0x654321);
+	assert_int_equal(pixel(f, 1), 0);
+	assert_int_equal(decoder_finish(f->decoder, NULL), 0);
+	assert_int_equal(pixel(f, 1), 0x654321);
+	assert_int_equal(trouble(f)->missing, 1);
+	assert_non_null(strstr(trouble(f)->first, "draw_copy"));
+}
+
+static void does_not_queue_without_bound(void **state)
+{
+	struct fixture *f = *state;
+
+	copy_cached(f, ON_DISPLAY_1, 79);
+	for (int i = 0; i < 70; i++) {
+		struct buffer b = {0};
+
+		assert_non_null(buffer_grow(&b, 1 << 20));
+		send(f, ON_DISPLAY_1, 4, &b); /* a ping with ballast */
+	}
+	assert_int_equal(trouble(f)->missing, 1);
+	fill(f, ON_DISPLAY_1, 0x111111);
+	assert_int_equal(pixel(f, 1), 0x111111);
+}
+
+/* As libspice-server sends it, with sizes that are too large. */
+static void reads_lists_by_content(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer b = {0};
+
+	copy_bitmap(f, ON_DISPLAY, 5, 0x50);
+	buffer_put_le16(&b, 2);
+	put_numbers(&b, 2, 0x1b, 0x0a);
+	buffer_put_le16(&b, DISPLAY_MESSAGE_inval_list);
+	buffer_put_le32(&b, 24);
+	buffer_put_le16(&b, 1);
+	buffer_put_u8(&b, 1);
+	buffer_put_le64(&b, 5);
+	buffer_put_le16(&b, 5);
+	buffer_put_le32(&b, 24);
+	put_wait(&b, 1, 3);
+	send(f, ON_DISPLAY, 8, &b);
+	fill(f, ON_DISPLAY, 0x60);
+	assert_int_equal(pixel(f, 0), 0x50);
+	fill(f, ON_DISPLAY_1, 0x70);
+	assert_int_equal(pixel(f, 0), 0x60);
+	/* The image is gone from the cache. */
+	copy_cached(f, ON_DISPLAY, 5);
+	assert_int_equal(decoder_finish(f->decoder, NULL), 0);
+	assert_int_equal(trouble(f)->missing, 1);
+	assert_int_equal(trouble(f)->damaged, 0);
+}
+
+static void counts_what_it_does_not_draw(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer b = {0};
+
+	put_base(&b, 8, 8);
+	send(f, ON_DISPLAY, DISPLAY_MESSAGE_draw_stroke, &b);
+	assert_int_equal(trouble(f)->undrawn, 1);
+	assert_int_equal(trouble(f)->damaged, 0);
+	assert_int_equal(decoder_display(f->decoder, 0)
+				 ->undrawn[DISPLAY_MESSAGE_draw_stroke],
+			 1);
+}
+
+static void leaves_out_what_is_damaged(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer b = {0};
+
+	put_base(&b, 1, 1);
+	buffer_put_le32(&b, 0x7fffffff);
+	send(f, ON_DISPLAY, DISPLAY_MESSAGE_draw_copy, &b);
+	create_surface(f, ON_DISPLAY, 1, 1 << 20, 1 << 20);
+	create_surface(f, ON_DISPLAY, 2000, 4, 4);
+	/* 8192 x 4096 are 32 Mi pixels: one more fits, the next does not. */
+	create_surface(f, ON_DISPLAY, 2, 8192, 4096);
+	assert_int_equal(trouble(f)->damaged, 3);
+	create_surface(f, ON_DISPLAY, 3, 8192, 4096);
+	assert_int_equal(trouble(f)->damaged, 4);
+	fill(f, ON_DISPLAY, 0x222222);
+	assert_int_equal(pixel(f, 0), 0x222222);
+}
+
+static void keeps_the_picture_during_a_change(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer b = {0};
+	uint32_t width, height;
+
+	fill(f, ON_DISPLAY, 0x333333);
+	put_numbers(&b, 1, 0);
+	send(f, ON_DISPLAY, DISPLAY_MESSAGE_surface_destroy, &b);
+	assert_int_equal(pixel(f, 0), 0x333333);
+	create_surface(f, ON_DISPLAY, 0, 64, 48);
+	assert_int_equal(pixel(f, 0), 0);
+	screen_size(f->decoder, &width, &height);
+	assert_int_equal(width, 64 + 32);
+	assert_int_equal(height, 48);
+}
+
+static void shows_heads_only(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer b = {0};
+	pixman_box32_t part;
+
+	buffer_put_le16(&b, 2);
+	buffer_put_le16(&b, 4);
+	put_numbers(&b, 7, 0, 0, 10, 12, 2, 0, 0);
+	put_numbers(&b, 7, 1, 0, 10, 12, 12, 0, 0);
+	send(f, ON_DISPLAY, DISPLAY_MESSAGE_monitors_config, &b);
+	assert_non_null(display_visible(decoder_display(f->decoder, 0), &part));
+	assert_int_equal(part.x1, 2);
+	assert_int_equal(part.x2, 22);
+	assert_int_equal(part.y2, 12);
+}
+
+/* 8 x 1: black, white, transparent, inverted, four transparent. */
+static void set_cursor(struct fixture *f)
+{
+	struct buffer b = {0};
+
+	put_numbers(&b, 1, 3 | 2 << 16);
+	buffer_put_u8(&b, 1);
+	buffer_put_le16(&b, 0);
+	buffer_put_le64(&b, 9);
+	buffer_put_u8(&b, 1);
+	buffer_put_le16(&b, 8);
+	buffer_put_le16(&b, 1);
+	buffer_put_le32(&b, 0);
+	buffer_put_u8(&b, 0x3f); /* AND */
+	buffer_put_u8(&b, 0x50); /* XOR */
+	send(f, ON_CURSOR, 103, &b);
+}
+
+static void check_row(const struct fixture *f, uint32_t x, uint32_t y,
+		      const uint32_t expected[4])
+{
+	uint32_t space[4];
+	const uint32_t *row;
+	pixman_region32_t changed;
+	struct screen *screen;
+
+	assert_int_equal(screen_new(&screen, f->decoder, 64, 16, true, NULL),
+			 0);
+	pixman_region32_init(&changed);
+	assert_true(screen_update(screen, &changed));
+	row = screen_row(screen, x, y, 4, space);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(row[i] & 0xffffff, expected[i]);
+	pixman_region32_fini(&changed);
+	screen_free(screen);
+}
+
+static void draws_the_pointer(void **state)
+{
+	static const uint32_t over[] = {0, 0xffffff, 0x00ff10, 0xff00ef};
+	static const uint32_t plain[] = {0x00ff10, 0x00ff10, 0x00ff10,
+					 0x00ff10};
+	struct fixture *f = *state;
+	struct buffer b = {0};
+
+	fill(f, ON_DISPLAY, 0x00ff10);
+	set_cursor(f);
+	check_row(f, 3, 2, over);
+	put_numbers(&b, 1, 4 | 5 << 16);
+	send(f, ON_CURSOR, 104, &b);
+	check_row(f, 3, 2, plain);
+	check_row(f, 4, 5, over);
+	/* Client mode: only the client knows where it is. */
+	b = (struct buffer){0};
+	buffer_put_le16(&b, 3);
+	buffer_put_le16(&b, 2);
+	send(f, ON_MAIN, 105, &b);
+	b = (struct buffer){0};
+	put_numbers(&b, 2, 1, 7);
+	buffer_put_le16(&b, 0);
+	buffer_put_u8(&b, 0);
+	send(f, ON_INPUTS, 112, &b);
+	check_row(f, 1, 7, over);
+	set_cursor(f);
+	check_row(f, 1, 7, over);
+	b = (struct buffer){0};
+	send(f, ON_CURSOR, 105, &b);
+	check_row(f, 1, 7, plain);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(waits_for_another_channel),
+		CASE(waits_for_an_image_in_the_cache),
+		CASE(goes_on_without_what_never_comes),
+		CASE(does_not_queue_without_bound),
+		CASE(reads_lists_by_content),
+		CASE(counts_what_it_does_not_draw),
+		CASE(leaves_out_what_is_damaged),
+		CASE(keeps_the_picture_during_a_change),
+		CASE(shows_heads_only),
+		CASE(draws_the_pointer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
