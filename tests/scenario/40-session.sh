@@ -8,7 +8,7 @@ guest_build || bail "the guest could not be built"
 screen=1024x768x24
 x_start || bail "Xvfb did not start"
 daemon_start || bail "the daemon did not start"
-ok "a vault is created" vault_create lesson "player.end=hold" || finish
+ok "a vault is created" vault_create lesson "player.once" || finish
 ok "it starts" ctl vault start lesson || finish
 ok "its player plays" wait_for 120 serial_says lesson '^PLAYER playing' ||
 	finish
@@ -135,7 +135,7 @@ tone()
 {
 	ffmpeg -v error -i "$work/s.mp4" -f s16le -ac 1 -ar 48000 - |
 		"$BUILDDIR/tests/scenario/tone" 48000 1 | tee "$work/tone"
-	awk '{ exit !($1 > 2) }' "$work/tone"
+	awk '{ heard += $2 - $1 } END { exit heard < 3 }' "$work/tone"
 }
 ok "its sound has the guest's tone" tone
 

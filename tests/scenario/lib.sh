@@ -183,7 +183,7 @@ serial_says()
 	serial "$1" | grep -a "$2"
 }
 
-# x_start: an X server of our own; sets DISPLAY.
+# x_start: an X server of our own with a window manager; sets DISPLAY.
 x_start()
 {
 	Xvfb -displayfd 3 -screen 0 "${screen:-1280x1024x24}" -nolisten tcp \
@@ -192,6 +192,8 @@ x_start()
 	wait_for 20 test -s "$work/display" || return 1
 	DISPLAY=:$(cat "$work/display")
 	export DISPLAY
+	openbox >"$work/openbox.log" 2>&1 &
+	cleanup_pids="$cleanup_pids $!"
 }
 
 # frame_in PICTURE: the lesson's frame number can be read from it.
