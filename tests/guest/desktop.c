@@ -99,7 +99,7 @@ void desktop_draw(struct screen *s)
 	window(s,
 	       (struct rect){SIDE_X, LICENCE_Y, SIDE_WIDTH,
 			     TITLE + 14 + LICENCE_LINES * LICENCE_LINE},
-	       "Licensed for this machine");
+	       "This machine");
 	window(s, (struct rect){NOTES_X, NOTES_Y, LESSON_WIDTH, 224}, "Notes");
 	window(s, (struct rect){SIDE_X, INPUT_Y + 24, SIDE_WIDTH, 76}, "Input");
 	test_patterns(s);
