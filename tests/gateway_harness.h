@@ -39,7 +39,7 @@ struct harness_ticket {
 	char session[IPC_ID_SIZE];
 	struct policy policy;
 	bool view_only, replay;
-	char capture[256];	/* file, "" none, "fd" in capture_fd */
+	char capture[256]; /* file, "" none, "fd" in capture_fd */
 	int capture_fd;
 	bool used;
 };
@@ -47,15 +47,15 @@ struct harness_ticket {
 struct harness {
 	char folder[128];
 	struct tls_files files;
-	int inlet;		/* RUN/gateway.sock's socket */
+	int inlet; /* RUN/gateway.sock's socket */
 	struct sockaddr_un address;
 	int control;
 	pid_t gateway;
 	uint16_t port;
 	pthread_t thread;
 	pthread_mutex_t lock;
-	bool mute;		/* answers nothing */
-	bool verbose;		/* prints what comes */
+	bool mute;    /* answers nothing */
+	bool verbose; /* prints what comes */
 	/* A connected socket of the guest, or -1: no such channel. */
 	int (*connect)(void *cookie, unsigned type, unsigned id);
 	void *cookie;
@@ -63,10 +63,17 @@ struct harness {
 	unsigned ticket_count;
 	struct ipc_ended ends[HARNESS_ENDS];
 	atomic_uint end_count;
-	struct ipc_state state;	/* the last one */
-	char refused[4096];	/* texts of REFUSED, a line each */
+	struct ipc_state state; /* the last one */
+	char refused[4096];     /* texts of REFUSED, a line each */
 	atomic_uint redeems, opens, learned;
 };
+
+/* At the beginning of main(): the gateway is this program, run again. */
+#define HARNESS_MAIN(argc, argv) \
+	do { \
+		if ((argc) > 1 && strcmp((argv)[1], "gateway") == 0) \
+			return gateway_main((argc)-1, (argv) + 1); \
+	} while (0)
 
 /* Setup the tests may change before harness_start. */
 static uint32_t harness_link_timeout = 5000;
@@ -254,8 +261,7 @@ __attribute__((unused)) static int harness_listen(const char *host,
 }
 
 /* from: NULL, or the local address to come from. */
-__attribute__((unused)) static int harness_dial(uint16_t port,
-						const char *from)
+__attribute__((unused)) static int harness_dial(uint16_t port, const char *from)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -281,8 +287,8 @@ static void harness_make_inlet(struct harness *h)
 	snprintf(h->address.sun_path, sizeof(h->address.sun_path),
 		 "%.90s/gateway.sock", h->folder);
 	h->inlet = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (bind(h->inlet, (struct sockaddr *)&h->address,
-		 sizeof(h->address)) < 0 ||
+	if (bind(h->inlet, (struct sockaddr *)&h->address, sizeof(h->address)) <
+		    0 ||
 	    listen(h->inlet, 4) < 0)
 		harness_die("gateway.sock");
 }
@@ -317,7 +323,6 @@ __attribute__((unused)) static void harness_vanish(struct harness *h)
 
 static void harness_fork(struct harness *h)
 {
-	char *argv[] = {"mediavmd", "gateway", NULL};
 	int log;
 
 	h->gateway = fork();
@@ -330,8 +335,8 @@ static void harness_fork(struct harness *h)
 		dup2(log, 2);
 	dup2(h->inlet, 3);
 	close_range(4, ~0u, 0);
-	signal(SIGTERM, SIG_DFL);
-	exit(gateway_main(2, argv));
+	execl("/proc/self/exe", "mediavmd", "gateway", NULL);
+	_exit(127);
 }
 
 /* host: address to listen on; h->connect is set. */
@@ -380,8 +385,8 @@ __attribute__((unused)) static bool harness_wait_ends(struct harness *h,
 __attribute__((unused)) static int harness_stop(struct harness *h)
 {
 	static const char *const names[] = {
-		"ca.pem",      "ca.key",   "gateway.pem", "gateway.key",
-		"sign.key",    "sign.pem", "gateway.sock",
+		"ca.pem",   "ca.key",   "gateway.pem",  "gateway.key",
+		"sign.key", "sign.pem", "gateway.sock",
 	};
 	struct ipc_quit quit = {0};
 	char path[256];

@@ -16,9 +16,9 @@
 
 struct peer {
 	int fd;
-	SSL *ssl;		/* NULL: plain */
-	bool mini;		/* after the link */
-	uint64_t serial;	/* of the last message sent */
+	SSL *ssl;        /* NULL: plain */
+	bool mini;       /* after the link */
+	uint64_t serial; /* of the last message sent */
 };
 
 __attribute__((unused)) static SSL_CTX *peer_tls(void)
@@ -232,8 +232,8 @@ peer_receive(struct peer *p, uint16_t *type, void *body, size_t room)
 
 	if (peer_read(p, header, p->mini ? 6 : 18) < 0)
 		return -1;
-	*type = (uint16_t)(header[p->mini ? 0 : 8] |
-			   header[p->mini ? 1 : 9] << 8);
+	*type = (uint16_t)(header[p->mini ? 0 : 8] | header[p->mini ? 1 : 9]
+							     << 8);
 	size = bytes_get_le32(header + (p->mini ? 2 : 10));
 	if (size > room || peer_read(p, body, size) < 0)
 		return -1;

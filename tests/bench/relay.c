@@ -17,7 +17,7 @@
 #define RUN_BYTES (384u << 20)
 #define MIX_BYTES (24u << 20)
 #define PINGS 2000
-#define SEND_BYTES 101	/* u64: so many bytes of the mix */
+#define SEND_BYTES 101 /* u64: so many bytes of the mix */
 #define SEND_BACK 102
 
 enum { DIRECT, GATEWAY, RECORDING, STUNNEL, HAPROXY, RELAYS };
@@ -63,11 +63,10 @@ static void make_mix(void)
 	RAND_bytes(mix, MIX_BYTES + (64 << 10));
 	while (at < MIX_BYTES) {
 		unsigned kind = (unsigned)rand_r(&seed) % 10;
-		uint32_t size = kind < 6   ? 60 + (unsigned)rand_r(&seed) % 40
-				: kind < 9 ? 3000 + (unsigned)rand_r(&seed) %
-							     12000
-					   : 20000 + (unsigned)rand_r(&seed) %
-							      20000;
+		uint32_t size =
+			kind < 6   ? 60 + (unsigned)rand_r(&seed) % 40
+			: kind < 9 ? 3000 + (unsigned)rand_r(&seed) % 12000
+				   : 20000 + (unsigned)rand_r(&seed) % 20000;
 		uint8_t *body = mix + at + 6;
 
 		if (at + 6 + size + 6 > MIX_BYTES)
@@ -354,7 +353,7 @@ static void print(const struct harness *h)
 	}
 	printf("cost of recording: %.0f%% of the throughput\n",
 	       100 - 100 * relays[RECORDING].mbs[RUNS / 2] /
-			     relays[GATEWAY].mbs[RUNS / 2]);
+			       relays[GATEWAY].mbs[RUNS / 2]);
 	snprintf(path, sizeof(path), "%s/capture", folder);
 	if (stat(path, &st) == 0)
 		printf("recorded %.0f MB into %.0f MB\n",
@@ -399,7 +398,7 @@ static void start_gateway(struct harness *h)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct harness h;
 	struct peer mains[RELAYS], displays[RELAYS];
@@ -407,13 +406,14 @@ int main(void)
 	pthread_t thread;
 	int listener;
 
+	HARNESS_MAIN(argc, argv);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGPIPE, SIG_IGN);
 	snprintf(folder, sizeof(folder), "%s/relay.XXXXXX",
 		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	if (!mkdtemp(folder))
 		harness_die(folder);
-	start_gateway(&h); /* forks, so before there are threads */
+	start_gateway(&h);
 	if (link_key_new(&key, NULL) < 0)
 		harness_die("key");
 	make_mix();
@@ -427,9 +427,9 @@ int main(void)
 		for (int i = 0; i < RELAYS; i++) {
 			struct relay *r = &relays[i];
 			double cpu = cpu_of(r->pid);
-			double mbs = run_throughput(
-				r, &displays[i],
-				run < 0 ? RUN_BYTES / 4 : RUN_BYTES);
+			double mbs = run_throughput(r, &displays[i],
+						    run < 0 ? RUN_BYTES / 4
+							    : RUN_BYTES);
 
 			if (i == RECORDING)
 				usleep(300000); /* its backlog is its cost */

@@ -23,6 +23,7 @@ int main(int argc, char **argv)
 	uint16_t port;
 	char c;
 
+	HARNESS_MAIN(argc, argv);
 	if (argc < 4)
 		return 2;
 	port = (uint16_t)atoi(argv[1]);
