@@ -347,6 +347,17 @@ static int decode_frame(struct rebuild *r, struct error *error)
 	return 0;
 }
 
+static bool same_totals(const struct capture_totals *a,
+			const struct capture_totals *b)
+{
+	return a->frames == b->frames && a->plain == b->plain &&
+	       a->first_time == b->first_time && a->last_time == b->last_time &&
+	       a->counts.packets == b->counts.packets &&
+	       a->counts.channels == b->counts.channels &&
+	       a->counts.bytes_to_guest == b->counts.bytes_to_guest &&
+	       a->counts.bytes_to_client == b->counts.bytes_to_client;
+}
+
 static int take_index(struct rebuild *r, const struct capture_scan_frame *frame,
 		      struct error *error)
 {
@@ -354,8 +365,7 @@ static int take_index(struct rebuild *r, const struct capture_scan_frame *frame,
 
 	if (capture_index_get(frame->data, frame->size, &t) < 0)
 		return broken(frame->offset, "an index that cannot be", error);
-	if (t.frames != r->index->totals.frames ||
-	    t.plain != r->index->totals.plain)
+	if (!same_totals(&t, &r->index->totals))
 		return broken(frame->offset, "the index does not fit the file",
 			      error);
 	r->index->complete = true;

@@ -270,6 +270,9 @@ static void index_finds_frames(void **state)
 	assert_int_equal(
 		capture_index_find(tail, FIXTURE_TIME + 7 * CAPTURE_FLUSH_NS),
 		3);
+	assert_int_equal(
+		capture_index_find(tail, FIXTURE_TIME + 6 * CAPTURE_FLUSH_NS),
+		3);
 	assert_int_equal(capture_index_find(tail, UINT64_MAX), 9);
 	capture_index_free(tail);
 	capture_index_free(whole);

@@ -38,6 +38,8 @@ static int small_capture(bool sign, uint8_t **bytes, size_t *size)
  * Reads all there is: how many messages, each in its turn; *end is what
  * capture_reader_next said at last.
  */
+static struct error last_error;
+
 static uint32_t read_all(int fd, int *end, struct capture_summary *summary)
 {
 	struct capture_reader *r;
@@ -58,6 +60,7 @@ static uint32_t read_all(int fd, int *end, struct capture_summary *summary)
 		assert_non_null(strstr(e.text, "offset"));
 		assert_int_equal(capture_reader_next(r, &item, &e), -EBADMSG);
 	}
+	last_error = e;
 	capture_reader_summary(r, summary);
 	capture_reader_free(r);
 	return count;
@@ -104,17 +107,21 @@ static void cut_anywhere(void **state)
 	close(fd);
 }
 
-/* A changed bit is seen by the rebuild, wherever it is. */
-static void flipped_anywhere(void **state)
+/*
+ * A changed bit is seen by the rebuild: in frames and entries by the chain of
+ * digests, in the last entry and the index by the signature if there is one.
+ */
+static void flip_anywhere(bool sign)
 {
 	struct capture_summary summary;
 	struct capture_index *index;
+	uint64_t seed = 1, proved;
 	uint8_t *bytes;
 	size_t size;
-	int fd = small_capture(true, &bytes, &size), end;
-	uint64_t seed = 1;
+	int fd = small_capture(sign, &bytes, &size), end;
 
-	(void)state;
+	assert_int_equal(capture_index_tail(fd, size, &proved), 0);
+	proved = sign ? size - CAPTURE_SIGN_SIZE : proved - CAPTURE_ENTRY_SIZE;
 	for (size_t n = 0; n < size; n++) {
 		struct error e = {0};
 
@@ -124,9 +131,8 @@ static void flipped_anywhere(void **state)
 		bytes[n] ^= 1 << (seed >> 61);
 		read_all(fd, &end, &summary);
 		if (capture_index_rebuild(&index, fd, &e) == 0)
-			/* Looks like a torn end, or is the signature itself. */
-			assert_true(index->good_bytes < size ||
-				    n >= size - CAPTURE_SIGN_SIZE);
+			/* Otherwise it looks like a torn end. */
+			assert_true(index->good_bytes < size || n >= proved);
 		assert_non_null(index);
 		assert_in_range(index->good_bytes, 0, size);
 		capture_index_free(index);
@@ -135,6 +141,13 @@ static void flipped_anywhere(void **state)
 	}
 	free(bytes);
 	close(fd);
+}
+
+static void flipped_anywhere(void **state)
+{
+	(void)state;
+	flip_anywhere(true);
+	flip_anywhere(false);
 }
 
 /* Each frame holds together, but two have changed places. */
@@ -161,10 +174,21 @@ static void swapped_frames(void **state)
 	write_over(fd, mixed, size);
 	assert_int_equal(read_all(fd, &end, &summary), 3);
 	assert_int_equal(end, -EBADMSG);
+	assert_non_null(strstr(last_error.text, "lacks"));
 	assert_int_equal(capture_index_rebuild(&index, fd, &e), -EBADMSG);
+	assert_non_null(strstr(e.text, "another frame"));
 	assert_int_equal(index->totals.frames, 3);
 	assert_int_equal(index->good_bytes, a);
 	capture_index_free(index);
+
+	/* The entries alone. */
+	memcpy(mixed, bytes, size);
+	memcpy(mixed + b - CAPTURE_ENTRY_SIZE, bytes + c - CAPTURE_ENTRY_SIZE,
+	       CAPTURE_ENTRY_SIZE);
+	write_over(fd, mixed, size);
+	assert_int_equal(read_all(fd, &end, &summary), 4);
+	assert_int_equal(end, -EBADMSG);
+	assert_non_null(strstr(last_error.text, "another frame"));
 	free(mixed);
 	free(bytes);
 	close(fd);

@@ -2,6 +2,7 @@
 #include "tests/unit/capture_fixture.h"
 
 #include <pthread.h>
+#include <spice/enums.h>
 #include <sys/socket.h>
 
 #include "recorder/replay_wire.h"
@@ -209,6 +210,19 @@ static void expect_main(int fd, bool mini)
 	expect(fd, mini, 104, channels, sizeof(channels));
 }
 
+/* What is left for main: neither agent nor migration. */
+static void expect_only_time(int fd, bool mini)
+{
+	uint8_t body[64];
+	uint64_t serial;
+	uint16_t type;
+
+	do {
+		next_message(fd, mini, &serial, &type, body, sizeof(body));
+		assert_int_equal(type, SPICE_MSG_MAIN_MULTI_MEDIA_TIME);
+	} while (recv(fd, body, 1, MSG_DONTWAIT | MSG_PEEK) == 1);
+}
+
 static void whole_session(bool recorded_mini, bool client_mini)
 {
 	bool mini = recorded_mini && client_mini;
@@ -235,6 +249,7 @@ static void whole_session(bool recorded_mini, bool client_mini)
 	}
 	expect(inputs, mini, 111, NULL, 0);
 	expect(inputs, mini, 111, NULL, 0);
+	expect_only_time(main, mini);
 	/* Nothing goes away at the end of the recording, until main does. */
 	assert_int_equal(recv(first, &(char){0}, 1, MSG_DONTWAIT), -1);
 	close(main);
