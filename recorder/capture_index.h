@@ -22,6 +22,7 @@ struct capture_index {
 	uint64_t good_bytes;	/* up to the end of the last whole frame */
 	struct capture_totals totals;
 	struct capture_record *records;	/* totals.frames of them */
+	size_t room;			/* for so many */
 	/*
 	 * SHA-256 of the first good_bytes bytes. Zero after damage, and after
 	 * a load from the tail, which does not read the file.
@@ -50,6 +51,10 @@ int capture_index_load(struct capture_index **index, int fd,
  */
 int capture_index_rebuild(struct capture_index **index, int fd,
 			  struct error *error);
+
+/* One record more, behind the others; -ENOMEM when there are too many. */
+int capture_index_add(struct capture_index *index,
+		      const struct capture_record *record);
 
 void capture_index_free(struct capture_index *index);
 

@@ -13,7 +13,6 @@
 #define OUT_MAX (256u << 10)   /* bytes queued before reading on */
 #define WORK_AT_ONCE 2000      /* items, and pages of them, read in one go */
 #define CLIENT_MESSAGE_MAX (64u << 20) /* swallowed, never kept */
-#define MOTIONS_PER_ACK 4
 
 uint64_t replay_monotonic(void)
 {
@@ -68,12 +67,12 @@ void replay_channel_free(struct replay_channel *c)
 	free(c);
 }
 
-static void die(struct replay_channel *c)
+void replay_channel_die(struct replay_channel *c)
 {
 	c->state = REPLAY_DEAD;
 }
 
-static void flush(struct replay_channel *c)
+void replay_channel_flush(struct replay_channel *c)
 {
 	while (c->sent < c->out.size) {
 		ssize_t n = send(c->fd, c->out.data + c->sent,
@@ -84,7 +83,7 @@ static void flush(struct replay_channel *c)
 			continue;
 		if (n < 0) {
 			if (errno != EAGAIN)
-				die(c);
+				replay_channel_die(c);
 			return;
 		}
 		c->sent += (size_t)n;
@@ -95,7 +94,7 @@ static void flush(struct replay_channel *c)
 		buffer_free(&c->out);
 }
 
-static bool is_served(uint8_t type)
+bool replay_channel_is_served(uint8_t type)
 {
 	return type == SPICE_CHANNEL_MAIN || type == SPICE_CHANNEL_DISPLAY ||
 	       type == SPICE_CHANNEL_INPUTS || type == SPICE_CHANNEL_CURSOR ||
@@ -103,8 +102,8 @@ static bool is_served(uint8_t type)
 }
 
 /* Queues one message in the header form of this connection. */
-static void put(struct replay_channel *c, uint16_t type, uint32_t sub_list,
-		const void *body, size_t size)
+void replay_channel_put(struct replay_channel *c, uint16_t type,
+			uint32_t sub_list, const void *body, size_t size)
 {
 	c->serial++;
 	if (!c->mini)
@@ -125,159 +124,8 @@ void replay_channel_tell_time(struct replay_channel *c)
 	if (!s->mm_known || c->state != REPLAY_UP)
 		return;
 	bytes_put_le32(body, s->mm_value + (uint32_t)passed);
-	put(c, SPICE_MSG_MAIN_MULTI_MEDIA_TIME, 0, body, sizeof(body));
-}
-
-static void answer_link_error(struct replay_channel *c, uint32_t error)
-{
-	struct link_reply reply = {.error = error};
-
-	link_reply_build(&c->out, &reply);
-	flush(c);
-	die(c);
-}
-
-/* The recorded reply with our key; the recorded header form stays. */
-static void answer_link(struct replay_channel *c)
-{
-	struct link_reply reply = c->instance->reply;
-	bool select = link_caps_test(&c->mess.common,
-				     SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION);
-
-	c->mini = c->instance->mini &&
-		  link_caps_test(&c->mess.common, SPICE_COMMON_CAP_MINI_HEADER);
-	link_key_public(c->shared->key, reply.key);
-	link_caps_set(&reply.common, SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION,
-		      true);
-	link_caps_set(&reply.common, SPICE_COMMON_CAP_AUTH_SPICE, true);
-	link_caps_set(&reply.common, SPICE_COMMON_CAP_AUTH_SASL, false);
-	link_caps_set(&reply.common, SPICE_COMMON_CAP_MINI_HEADER,
-		      c->instance->mini);
-	link_reply_build(&c->out, &reply);
-	c->state = select ? REPLAY_AUTH : REPLAY_TICKET;
-	c->need = select ? 4 : LINK_TICKET_SIZE;
-}
-
-/* A link PDU of the client is whole in c->in. */
-static void take_pdu(struct replay_channel *c)
-{
-	char password[LINK_PASSWORD_MAX + 1];
-	uint32_t result = SPICE_LINK_ERR_OK;
-	size_t body;
-
-	switch (c->state) {
-	case REPLAY_HEADER:
-		if (link_header_parse(c->in.data, &body, &result, NULL) < 0) {
-			answer_link_error(c, result);
-			return;
-		}
-		c->state = REPLAY_MESS;
-		c->need = body;
-		break;
-	case REPLAY_MESS:
-		if (link_mess_parse(c->in.data, c->in.size, &c->mess, NULL) <
-		    0) {
-			answer_link_error(c, SPICE_LINK_ERR_INVALID_DATA);
-			return;
-		}
-		c->state = REPLAY_FIND;
-		if (!is_served(c->mess.channel_type))
-			die(c);
-		break;
-	case REPLAY_AUTH:
-		if (bytes_get_le32(c->in.data) != SPICE_COMMON_CAP_AUTH_SPICE)
-			die(c);
-		else
-			c->state = REPLAY_TICKET;
-		c->need = LINK_TICKET_SIZE;
-		break;
-	case REPLAY_TICKET:
-		if (link_ticket_decrypt(c->shared->key, c->in.data, password))
-			result = SPICE_LINK_ERR_PERMISSION_DENIED;
-		buffer_put_le32(&c->out, result);
-		framer_init(&c->framer, c->mini, CLIENT_MESSAGE_MAX);
-		c->state = REPLAY_UP;
-		if (result != SPICE_LINK_ERR_OK) {
-			flush(c);
-			die(c);
-		}
-		break;
-	case REPLAY_FIND:
-	case REPLAY_UP:
-	case REPLAY_DEAD:
-		break;
-	}
-}
-
-/* The mouse stops when nobody acknowledges its motions. */
-static void swallow_message(struct replay_channel *c)
-{
-	uint16_t type = c->framer.type;
-
-	if (c->mess.channel_type != SPICE_CHANNEL_INPUTS ||
-	    (type != SPICE_MSGC_INPUTS_MOUSE_MOTION &&
-	     type != SPICE_MSGC_INPUTS_MOUSE_POSITION))
-		return;
-	if (++c->motions < MOTIONS_PER_ACK)
-		return;
-	c->motions = 0;
-	put(c, SPICE_MSG_INPUTS_MOUSE_MOTION_ACK, 0, NULL, 0);
-}
-
-static size_t swallow(struct replay_channel *c, const uint8_t *data,
-		      size_t size)
-{
-	struct framer_piece piece;
-	int n = framer_next(&c->framer, data, size, &piece, NULL);
-
-	if (n < 0) {
-		die(c);
-		return size;
-	}
-	if (piece.ends)
-		swallow_message(c);
-	return (size_t)n;
-}
-
-static size_t take_link_bytes(struct replay_channel *c, const uint8_t *data,
-			      size_t size)
-{
-	size_t n = c->need - c->in.size;
-
-	if (c->state == REPLAY_FIND) { /* nothing may come before our reply */
-		die(c);
-		return size;
-	}
-	if (n > size)
-		n = size;
-	buffer_put(&c->in, data, n);
-	if (c->in.failed)
-		die(c);
-	else if (c->in.size == c->need) {
-		take_pdu(c);
-		c->in.size = 0;
-	}
-	return n;
-}
-
-void replay_channel_receive(struct replay_channel *c)
-{
-	uint8_t bytes[16384];
-	ssize_t n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-	size_t at = 0;
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) {
-		die(c);
-		return;
-	}
-	while (at < (size_t)n && c->state != REPLAY_DEAD) {
-		if (c->state == REPLAY_UP)
-			at += swallow(c, bytes + at, (size_t)n - at);
-		else
-			at += take_link_bytes(c, bytes + at, (size_t)n - at);
-	}
+	replay_channel_put(c, SPICE_MSG_MAIN_MULTI_MEDIA_TIME, 0, body,
+			   sizeof(body));
 }
 
 static bool is_of(const struct replay_channel *c,
@@ -310,7 +158,7 @@ static void find_recorded(int fd, uint64_t until, struct replay_pairs *pairs)
 
 		if (item.kind == CAPTURE_RESULT &&
 		    bytes_get_le32(item.data) == SPICE_LINK_ERR_OK &&
-		    is_served(r->mess.channel_type))
+		    replay_channel_is_served(r->mess.channel_type))
 			add_pair(pairs, r->mess.channel_type,
 				 r->mess.channel_id);
 	}
@@ -343,10 +191,11 @@ static void put_channels(struct replay_channel *c)
 		}
 	}
 	if (body.failed) {
-		die(c);
+		replay_channel_die(c);
 	} else {
 		bytes_put_le32(body.data, listed);
-		put(c, SPICE_MSG_MAIN_CHANNELS_LIST, 0, body.data, body.size);
+		replay_channel_put(c, SPICE_MSG_MAIN_CHANNELS_LIST, 0,
+				   body.data, body.size);
 	}
 	buffer_free(&body);
 	s->listed = true;
@@ -369,12 +218,12 @@ static void put_init(struct replay_channel *c)
 	uint8_t body[32];
 
 	if (c->item.size != sizeof(body)) {
-		die(c);
+		replay_channel_die(c);
 		return;
 	}
 	memcpy(body, c->item.data, sizeof(body));
 	bytes_put_le32(body + 16, 0); /* agent_connected */
-	put(c, SPICE_MSG_MAIN_INIT, 0, body, sizeof(body));
+	replay_channel_put(c, SPICE_MSG_MAIN_INIT, 0, body, sizeof(body));
 	note_clock(c, 24);
 }
 
@@ -422,7 +271,8 @@ static void put_item(struct replay_channel *c)
 	if (c->mess.channel_type == SPICE_CHANNEL_INPUTS &&
 	    item->type == SPICE_MSG_INPUTS_MOUSE_MOTION_ACK)
 		return;
-	put(c, item->type, item->sub_list, item->data, item->size);
+	replay_channel_put(c, item->type, item->sub_list, item->data,
+			   item->size);
 }
 
 /* A channel that the recording does not have by now is not waited for. */
@@ -479,7 +329,7 @@ static bool step(struct replay_channel *c, int *budget)
 	if (c->state == REPLAY_FIND) {
 		c->instance = c->item.channel;
 		c->has_item = false;
-		answer_link(c);
+		replay_channel_answer(c);
 		return false;
 	}
 	if (!is_due(c))
@@ -510,8 +360,8 @@ bool replay_channel_send(struct replay_channel *c, uint64_t *due)
 		while (c->out.size - c->sent < OUT_MAX && step(c, &budget))
 			;
 	if (c->out.failed || (c->state == REPLAY_FIND && c->ended))
-		die(c);
-	flush(c);
+		replay_channel_die(c);
+	replay_channel_flush(c);
 	if (c->state == REPLAY_DEAD)
 		return false;
 	if (c->state == REPLAY_UP && c->has_item && s->running &&

@@ -98,6 +98,15 @@ void replay_channel_receive(struct replay_channel *channel);
 bool replay_channel_send(struct replay_channel *channel, uint64_t *due);
 bool replay_channel_waits_to_write(const struct replay_channel *channel);
 
+/* The recorded link reply with our key; the recorded header form stays. */
+void replay_channel_answer(struct replay_channel *channel);
+/* Queues one message in the header form of this connection. */
+void replay_channel_put(struct replay_channel *channel, uint16_t type,
+			uint32_t sub_list, const void *body, size_t size);
+void replay_channel_flush(struct replay_channel *channel);
+void replay_channel_die(struct replay_channel *channel);
+bool replay_channel_is_served(uint8_t type);
+
 /* Tells the client (of main) what the recorded multimedia clock shows. */
 void replay_channel_tell_time(struct replay_channel *channel);
 
