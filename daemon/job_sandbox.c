@@ -13,6 +13,15 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+
 static const int allowed[] = {
 	/* the descriptors it has */
 	SCMP_SYS(read),
@@ -132,19 +141,22 @@ static int limit(int resource, rlim_t value)
 
 static int add_rules(scmp_filter_ctx filter)
 {
+	/* fstat() of glibc 2.33 and later; only of a descriptor. */
+	const struct scmp_arg_cmp by_descriptor = {
+		.arg = 3, .op = SCMP_CMP_EQ, .datum_a = AT_EMPTY_PATH};
+	const struct scmp_arg_cmp by_name = {
+		.arg = 3, .op = SCMP_CMP_NE, .datum_a = AT_EMPTY_PATH};
 	int r = 0;
 
 	for (unsigned i = 0; !r && i < COUNT(allowed); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-	/* fstat() of glibc 2.33 and later; only of a descriptor. */
 	if (!r)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-				     SCMP_SYS(newfstatat), 1,
-				     SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
+					   SCMP_SYS(newfstatat), 1,
+					   &by_descriptor);
 	if (!r)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES),
-				     SCMP_SYS(newfstatat), 1,
-				     SCMP_A3(SCMP_CMP_NE, AT_EMPTY_PATH));
+		r = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES),
+					   SCMP_SYS(newfstatat), 1, &by_name);
 	for (unsigned i = 0; !r && i < COUNT(refused); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i],
 				     0);
@@ -158,7 +170,7 @@ int job_sandbox_enter(unsigned long memory, unsigned long cpu,
 	int r;
 
 	/* Sanitizers reserve terabytes of addresses. */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef SANITIZED
 	if (limit(RLIMIT_AS, (rlim_t)memory << 20))
 		return error_errno(error, errno, "no limit of memory");
 #else
@@ -170,6 +182,10 @@ int job_sandbox_enter(unsigned long memory, unsigned long cpu,
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return error_errno(error, errno, "no sandbox");
+#ifdef SANITIZED
+	/* They call more than the list has. */
+	return 0;
+#endif
 	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!filter)
 		return error_set(error, -ENOMEM, "no memory");

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "recorder/capture_index.h"
 
 #define STATS_MOST (16 << 20) /* bytes */
+#define FIRST_BYTE_MS 60000
 
 int operation_session_list(struct control *control,
 			   const struct operation_call *call,
@@ -261,19 +263,36 @@ int operation_session_capture(struct control *control,
 			   answer, error);
 }
 
+/* Waits for the first byte: a job that has none to give has failed. */
+static int wait_for_output(int fd, struct error *error)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	if (poll(&p, 1, FIRST_BYTE_MS) < 0 || p.revents & POLLIN)
+		return 0;
+	return error_set(error, -EIO,
+			 "the recording could not be read; the daemon's log "
+			 "says why");
+}
+
 int operation_session_pcapng(struct control *control,
 			     const struct operation_call *call,
 			     struct operation_answer *answer,
 			     struct error *error)
 {
 	struct session session;
-	int r = session_find(control, call->path[0], &session, error);
+	int fd, r = session_find(control, call->path[0], &session, error);
 
 	if (!r)
-		r = job_pipe(control->jobs, "pcapng", session.id, &answer->fd,
-			     error);
+		r = job_pipe(control->jobs, "pcapng", session.id, &fd, error);
+	if (!r) {
+		r = wait_for_output(fd, error);
+		if (r)
+			close(fd);
+	}
 	if (r)
 		return r;
+	answer->fd = fd;
 	answer->size = UINT64_MAX;
 	answer->content_type = "application/x-pcapng";
 	snprintf(answer->file_name, sizeof(answer->file_name), "%s-%s.pcapng",

@@ -27,6 +27,7 @@
 /* Paths inside the new vault's folder; "" for what it has not got. */
 struct parts {
 	char disk[PATH_MAX], iso[PATH_MAX], kernel[PATH_MAX], initrd[PATH_MAX];
+	char firmware[PATH_MAX], nvram[PATH_MAX];
 	struct disk_info disk_info;
 };
 
@@ -42,9 +43,9 @@ static int check_file(const char *what, const char *path, struct error *error)
 				 path);
 	if (stat(path, &st) || access(path, R_OK))
 		return error_set(error, -EINVAL,
-				   "%s %s can't be read by the daemon (%s): "
-				   "check the path and its permissions",
-				   what, path, strerror(errno));
+				 "%s %s can't be read by the daemon (%s): "
+				 "check the path and its permissions",
+				 what, path, strerror(errno));
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return error_set(error, -EINVAL, "%s %s is not a file", what,
 				 path);
@@ -218,11 +219,15 @@ static int copy_part(struct control *control, const char *uuid,
 	return disk_copy(from, path, error);
 }
 
-static int define(struct control *control, const struct vault_spec *spec,
-		  const char *uuid, const struct parts *parts,
-		  struct error *error)
+static const char *or_null(const char *path)
 {
-	const struct domain_spec domain = {
+	return path[0] ? path : NULL;
+}
+
+static struct domain_spec describe(const struct vault_spec *spec,
+				   const char *uuid, const struct parts *parts)
+{
+	return (struct domain_spec){
 		.name = spec->name,
 		.uuid = uuid,
 		.memory = spec->memory ? spec->memory : DEFAULT_MEMORY,
@@ -232,13 +237,43 @@ static int define(struct control *control, const struct vault_spec *spec,
 		.uefi = spec->firmware && !strcmp(spec->firmware, "uefi"),
 		.tpm = spec->tpm,
 		.os_id = spec->os,
-		.disk = parts->disk[0] ? parts->disk : NULL,
+		.disk = or_null(parts->disk),
 		.disk_format = parts->disk_info.format,
-		.iso = parts->iso[0] ? parts->iso : NULL,
-		.kernel = parts->kernel[0] ? parts->kernel : NULL,
-		.initrd = parts->initrd[0] ? parts->initrd : NULL,
+		.iso = or_null(parts->iso),
+		.kernel = or_null(parts->kernel),
+		.initrd = or_null(parts->initrd),
 		.cmdline = spec->cmdline,
+		.firmware = or_null(parts->firmware),
+		.nvram = or_null(parts->nvram),
 	};
+}
+
+/* The host's firmware, as it is today, becomes the vault's. */
+static int copy_firmware(struct control *control, const struct vault_spec *spec,
+			 const char *uuid, struct parts *parts,
+			 struct error *error)
+{
+	struct domain_spec domain = describe(spec, uuid, parts);
+	const char *code, *variables;
+	int r;
+
+	if (!domain.uefi)
+		return 0;
+	r = domain_firmware(&domain, &code, &variables, error);
+	if (!r)
+		r = copy_part(control, uuid, code, "nvram/code.fd",
+			      parts->firmware, error);
+	if (!r)
+		r = copy_part(control, uuid, variables, "nvram/variables.fd",
+			      parts->nvram, error);
+	return r;
+}
+
+static int define(struct control *control, const struct vault_spec *spec,
+		  const char *uuid, const struct parts *parts,
+		  struct error *error)
+{
+	struct domain_spec domain = describe(spec, uuid, parts);
 	char path[PATH_MAX], *xml;
 	int r = domain_create(&domain, &xml, error);
 
@@ -268,6 +303,8 @@ static int fill(struct control *control, const struct vault_spec *spec,
 	if (!r)
 		r = copy_part(control, uuid, spec->initrd, "boot/initrd",
 			      parts->initrd, error);
+	if (!r)
+		r = copy_firmware(control, spec, uuid, parts, error);
 	if (!r)
 		r = define(control, spec, uuid, parts, error);
 	if (!r)
