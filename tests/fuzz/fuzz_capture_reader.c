@@ -1,6 +1,7 @@
 /*
  * The capture reader and all that reads with it: a whole file, packed or
  * plain. Everything given must be readable bytes, and errors must say why.
+ * Plain ones are tried packed as well: no mutation gets past a checksum.
  */
 #include "recorder/capture_export.h"
 #include "recorder/capture_index.h"
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <zstd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,19 +55,16 @@ static void read_index(int fd, size_t size)
 	capture_index_free(index);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void store(int fd, const uint8_t *data, size_t size)
 {
-	static int fd = -1, null = -1;
-
-	if (fd < 0) {
-		fd = memfd_create("capture", 0);
-		null = open("/dev/null", O_WRONLY);
-	}
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
 		abort();
-	read_all(fd);
-	/* One more reader each time, so that there are many times. */
-	switch (size % 4) {
+}
+
+/* One reader more each time, so that there are many times. */
+static void read_with_one(int fd, int null, size_t size, unsigned which)
+{
+	switch (which) {
 	case 0:
 		read_index(fd, size);
 		break;
@@ -79,5 +78,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		capture_stats(fd, null, NULL);
 		break;
 	}
+}
+
+static void read_packed(int fd, const uint8_t *data, size_t size)
+{
+	static uint8_t packed[CAPTURE_FRAME_MAX];
+	size_t n = ZSTD_compress(packed, sizeof(packed), data, size, 1);
+
+	if (ZSTD_isError(n))
+		return;
+	store(fd, packed, n);
+	read_all(fd);
+	read_index(fd, n);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static int fd = -1, null = -1;
+
+	if (fd < 0) {
+		fd = memfd_create("capture", 0);
+		null = open("/dev/null", O_WRONLY);
+	}
+	store(fd, data, size);
+	read_all(fd);
+	read_with_one(fd, null, size, size % 4);
+	if (size % 8 == 0)
+		read_packed(fd, data, size);
 	return 0;
 }
