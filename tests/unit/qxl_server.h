@@ -368,10 +368,11 @@ static bool read_message(int fd, uint16_t *type, uint8_t **body, uint32_t *size)
 static void acknowledge(int fd, uint16_t type, const uint8_t *body)
 {
 	static unsigned window, count;
-	uint8_t sync[] = {1, 0, 4, 0, 0, 0, body[0], body[1], body[2], body[3]};
+	uint8_t sync[] = {1, 0, 4, 0, 0, 0, 0, 0, 0, 0};
 	uint8_t ack[] = {2, 0, 0, 0, 0, 0};
 
 	if (type == SPICE_MSG_SET_ACK) {
+		memcpy(sync + 6, body, 4);
 		window = bytes_get_le32(body + 4);
 		count = 0;
 		write_all(fd, sync, sizeof(sync));
