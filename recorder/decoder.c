@@ -468,10 +468,11 @@ static int to_client(struct decoder *d, const struct capture_item *item,
 			    .size = item->size};
 	struct channel *c = find_channel(d, item->channel->mess.channel_type,
 					 item->channel->mess.channel_id);
-	int r = -EAGAIN;
+	int r;
 
 	if (!c || c->number != item->channel->number)
 		return 0;
+	r = -EAGAIN;
 	if (!c->first)
 		r = do_message(d, c, &m, error);
 	if (r == -EAGAIN) {
@@ -509,7 +510,9 @@ int decoder_feed(struct decoder *d, const struct capture_item *item,
 	struct channel *c;
 
 	switch (item->kind) {
-	case CAPTURE_LINK_MESS:
+	case CAPTURE_RESULT:
+		if (item->size < 4 || bytes_get_le32(item->data))
+			return 0;
 		return begin_channel(d, item->channel, error);
 	case CAPTURE_CLOSE:
 		c = find_channel(d, mess->channel_type, mess->channel_id);

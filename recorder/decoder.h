@@ -48,7 +48,8 @@ int decoder_new(struct decoder **decoder, const struct decoder_options *o,
 void decoder_free(struct decoder *decoder);
 
 /*
- * Takes the next item of a capture. Damaged messages are left out and
+ * Takes the next item of a capture; a channel begins with a link's result.
+ * Damaged messages are left out and
  * counted; an error is only -ENOMEM or what the sound's sink returned.
  */
 int decoder_feed(struct decoder *decoder, const struct capture_item *item,

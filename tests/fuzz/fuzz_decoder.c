@@ -64,7 +64,9 @@ static void look(struct decoder *decoder)
 static void begin(struct decoder *decoder, struct capture_channel *channels)
 {
 	for (int i = 0; i < CHANNELS; i++) {
-		struct capture_item item = {.kind = CAPTURE_LINK_MESS,
+		struct capture_item item = {.kind = CAPTURE_RESULT,
+					    .data = (const uint8_t *)"\0\0\0",
+					    .size = 4,
 					    .channel = &channels[i]};
 
 		channels[i].number = i;

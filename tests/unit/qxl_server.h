@@ -67,6 +67,11 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int listener, port;
 static int open_channels; /* as the server sees it */
 
+/* What the client can take: LZ4 images and one codec of video. */
+static unsigned client_caps[] = {
+	SPICE_DISPLAY_CAP_LZ4_COMPRESSION, SPICE_DISPLAY_CAP_SIZED_STREAM,
+	SPICE_DISPLAY_CAP_MULTI_CODEC, SPICE_DISPLAY_CAP_CODEC_MJPEG};
+
 /* The client, on its own thread; the decoder is under the lock. */
 static struct decoder *decoder;
 static pthread_t client_thread;
@@ -334,9 +339,8 @@ static int link_channel(uint32_t session, uint8_t type)
 		      true);
 	link_caps_set(&mess.common, SPICE_COMMON_CAP_AUTH_SPICE, true);
 	link_caps_set(&mess.common, SPICE_COMMON_CAP_MINI_HEADER, true);
-	if (type == SPICE_CHANNEL_DISPLAY)
-		link_caps_set(&mess.channel, SPICE_DISPLAY_CAP_LZ4_COMPRESSION,
-			      true);
+	for (unsigned i = 0; type == SPICE_CHANNEL_DISPLAY && i < 4; i++)
+		link_caps_set(&mess.channel, client_caps[i], true);
 	link_mess_build(&out, &mess);
 	write_all(fd, out.data, out.size);
 	buffer_free(&out);
@@ -387,7 +391,9 @@ static void *run_client(void *unused)
 	uint8_t init[20] = {SPICE_MSGC_DISPLAY_INIT, 0, 14, 0, 0, 0, 1};
 	struct capture_channel channel = {.mess.channel_type =
 						  SPICE_CHANNEL_DISPLAY};
-	struct capture_item item = {.kind = CAPTURE_LINK_MESS,
+	struct capture_item item = {.kind = CAPTURE_RESULT,
+				    .data = (const uint8_t *)"\0\0\0",
+				    .size = 4,
 				    .channel = &channel,
 				    .direction = CAPTURE_TO_CLIENT};
 	uint8_t *body;
@@ -559,7 +565,7 @@ static void command_put(struct command *c)
 
 static uint32_t random_state = 1;
 
-static uint32_t next_random(void)
+static inline uint32_t next_random(void)
 {
 	random_state = random_state * 1664525 + 1013904223;
 	return random_state >> 8;

@@ -23,7 +23,9 @@ enum { ON_MAIN, ON_DISPLAY, ON_DISPLAY_1, ON_CURSOR, ON_INPUTS };
 
 static void open_channel(struct fixture *f, int i, uint8_t type, uint8_t id)
 {
-	struct capture_item item = {.kind = CAPTURE_LINK_MESS,
+	struct capture_item item = {.kind = CAPTURE_RESULT,
+				    .data = (const uint8_t *)"\0\0\0",
+				    .size = 4,
 				    .channel = &f->channels[i]};
 
 	f->channels[i].number = i;
