@@ -2,74 +2,23 @@
  * Sessions through the gateway, with a guest that echoes every message on
  * every type of channel; prints TAP. What the recording holds is read back.
  */
+#include "tests/echo_guest.h"
 #include "tests/gateway_harness.h"
-#include "tests/spice_peer.h"
 
 #include <spice/enums.h>
 
 #include "recorder/capture_reader.h"
 #include "recorder/framer.h"
 
-#define BODY_MAX (1u << 20)
-
 static struct harness h;
 static SSL_CTX *tls;
-static struct link_key *key;
-static uint16_t guest_port;
 static unsigned tests, failures;
-static atomic_uint guest_messages; /* that reached a guest */
-static atomic_uint guest_last;     /* type of the last one */
-static atomic_int main_guest = -1; /* its socket */
-static uint32_t guest_result;
 
 static bool ok(bool good, const char *what)
 {
 	printf("%sok %u - %s\n", good ? "" : "not ", ++tests, what);
 	failures += !good;
 	return good;
-}
-
-/* A message of type 150 is not filtered either way. */
-static void *echo(void *cookie)
-{
-	struct peer p = {.fd = (int)(intptr_t)cookie};
-	uint8_t *body = malloc(BODY_MAX);
-	struct link_mess mess;
-	uint16_t type;
-	ssize_t n;
-
-	if (peer_accept_link(&p, key, 0, guest_result, &mess) == 0) {
-		if (mess.channel_type == SPICE_CHANNEL_MAIN)
-			main_guest = p.fd;
-		while ((n = peer_receive(&p, &type, body, BODY_MAX)) >= 0) {
-			guest_last = type;
-			guest_messages++;
-			if (peer_send(&p, type, body, (uint32_t)n) < 0)
-				break;
-		}
-	}
-	peer_close(&p);
-	free(body);
-	return NULL;
-}
-
-static void *accept_guests(void *cookie)
-{
-	int listener = (int)(intptr_t)cookie, fd;
-	pthread_t thread;
-
-	while ((fd = accept(listener, NULL, NULL)) >= 0) {
-		pthread_create(&thread, NULL, echo, (void *)(intptr_t)fd);
-		pthread_detach(thread);
-	}
-	return NULL;
-}
-
-static int dial_guest(void *cookie, unsigned type, unsigned id)
-{
-	(void)cookie;
-	(void)type;
-	return id == 77 ? -1 : harness_dial(guest_port, NULL);
 }
 
 /* Links; *result as peer_link's. */
@@ -96,19 +45,6 @@ static struct peer open_channel(const char *ticket, unsigned type, bool mini)
 	if (result != 0)
 		fprintf(stderr, "# channel %u: link result %d\n", type, result);
 	return p;
-}
-
-/* Sends a message and has it back unchanged. */
-static bool comes_back(struct peer *p, uint16_t type, uint32_t size)
-{
-	static uint8_t sent[BODY_MAX], got[BODY_MAX];
-	uint16_t got_type = 0;
-
-	for (uint32_t i = 0; i < size; i++)
-		sent[i] = (uint8_t)(i * 7 + type + (i >> 8));
-	return peer_send(p, type, sent, size) == 0 &&
-	       peer_receive(p, &got_type, got, BODY_MAX) == (ssize_t)size &&
-	       got_type == type && memcmp(sent, got, size) == 0;
 }
 
 static char capture_path[256];
@@ -182,7 +118,8 @@ static struct sum read_capture(const char *path)
 			continue;
 		s.messages[item.direction]++;
 		s.bytes[item.direction] += item.size;
-		if (item.direction == CAPTURE_TO_GUEST && item.size < 64) {
+		if (item.direction == CAPTURE_TO_GUEST && item.size &&
+		    item.size < 64) {
 			memcpy(s.last_body, item.data, item.size);
 			s.last_size = item.size;
 		}
@@ -217,7 +154,7 @@ static void test_channels(bool mini)
 
 		peers[type] = open_channel(ticket, type, mini);
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-			good = good && comes_back(&peers[type], 150, sizes[i]);
+			good = good && comes_back(&peers[type], ECHO, sizes[i]);
 			messages++;
 			bytes += sizes[i];
 		}
@@ -255,7 +192,7 @@ static void test_tickets(void)
 	   "a channel before its main channel is refused");
 	peer_close(&p);
 	p = open_channel("mine", 1, true);
-	ok(comes_back(&p, 150, 10), "the right ticket opens a session");
+	ok(comes_back(&p, ECHO, 10), "the right ticket opens a session");
 	q = open_from(NULL, "mine", 1, 0, true, &r);
 	ok(r == SPICE_LINK_ERR_PERMISSION_DENIED, "its second use is refused");
 	peer_close(&q);
@@ -271,16 +208,16 @@ static void test_tickets(void)
 	ok(r == SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE,
 	   "a channel that the policy forbids is not available");
 	peer_close(&q);
-	q = open_from(NULL, "mine", 2, 77, true, &r);
+	q = open_from(NULL, "mine", 2, ECHO_NO_CHANNEL, true, &r);
 	ok(r == SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE,
 	   "nor is one that the guest has not got");
 	peer_close(&q);
-	ok(comes_back(&p, 150, 10), "the session is undisturbed by all this");
+	ok(comes_back(&p, ECHO, 10), "the session is undisturbed by all this");
 	peer_close(&p);
 	ok(ended_as("mine", IPC_END_CLIENT), "it ends");
 	p = open_channel("bare", 1, true);
 	q = open_from("127.0.0.2", "bare", 2, 0, true, &r);
-	ok(r == 0 && comes_back(&q, 150, 10),
+	ok(r == 0 && comes_back(&q, ECHO, 10),
 	   "with bind-address=off another address may open a channel");
 	peer_close(&q);
 	peer_close(&p);
@@ -314,7 +251,7 @@ static void test_ends(void)
 
 	new_ticket("killed", true);
 	p = open_channel("killed", 1, true);
-	comes_back(&p, 150, 10);
+	comes_back(&p, ECHO, 10);
 	harness_send(&h, IPC_KILL, &kill, NULL, 0);
 	ok(told(&p, text) && strcmp(text, kill.text) == 0,
 	   "a killed session's viewer is told why");
@@ -324,8 +261,8 @@ static void test_ends(void)
 
 	new_ticket("crash", false);
 	p = open_channel("crash", 1, true);
-	comes_back(&p, 150, 10);
-	shutdown(main_guest, SHUT_RDWR);
+	comes_back(&p, ECHO, 10);
+	shutdown(echo_main, SHUT_RDWR);
 	ok(ended_as("crash", IPC_END_GUEST), "a guest that goes ends it");
 	peer_close(&p);
 
@@ -337,7 +274,7 @@ static void test_ends(void)
 	ok(ended_as("idle", IPC_END_IDLE), "as idle");
 	peer_close(&p);
 
-	guest_result = SPICE_LINK_ERR_BAD_CONNECTION_ID;
+	echo_result = SPICE_LINK_ERR_BAD_CONNECTION_ID;
 	new_ticket("refused", true);
 	{
 		int r;
@@ -346,7 +283,7 @@ static void test_ends(void)
 		ok(r == SPICE_LINK_ERR_BAD_CONNECTION_ID,
 		   "the guest's link result is the viewer's");
 	}
-	guest_result = 0;
+	echo_result = 0;
 	ok(ended_as("refused", IPC_END_GUEST), "and the end of the session");
 	peer_close(&p);
 	ok(read_capture(capture_path).complete, "with a whole recording");
@@ -361,7 +298,7 @@ static void test_recording_fails(void)
 
 	strcpy(t->capture, "/dev/full");
 	p = open_channel("full", 1, true);
-	comes_back(&p, 150, 10);
+	comes_back(&p, ECHO, 10);
 	ok(told(&p, text) && strstr(text, "recording"),
 	   "record=required: the viewer is told that it can't be recorded");
 	ok(ended_as("full", IPC_END_RECORDING), "and the session ends");
@@ -372,9 +309,9 @@ static void test_recording_fails(void)
 	policy_set(&t->policy, "record", "best-effort", NULL);
 	p = open_channel("partly", 1, true);
 	q = open_channel("partly", 2, true);
-	comes_back(&q, 150, 10);
+	comes_back(&q, ECHO, 10);
 	usleep(1500000); /* the frame is closed and fails */
-	ok(comes_back(&q, 150, 10) && comes_back(&p, 150, 10),
+	ok(comes_back(&q, ECHO, 10) && comes_back(&p, ECHO, 10),
 	   "record=best-effort: the session goes on");
 	peer_close(&q);
 	peer_close(&p);
@@ -410,7 +347,7 @@ static void test_inputs(void)
 	new_ticket("view", true)->view_only = true;
 	p = open_channel("view", 1, true);
 	q = open_channel("view", 3, true);
-	before = guest_messages;
+	before = echo_messages;
 	for (int i = 0; i < 8; i++)
 		peer_send(&q, SPICE_MSGC_INPUTS_MOUSE_MOTION, body, 10);
 	peer_send(&q, SPICE_MSGC_INPUTS_KEY_DOWN, down, 4);
@@ -419,30 +356,13 @@ static void test_inputs(void)
 		   peer_receive(&q, &type, body, 16) == 0 &&
 		   type == SPICE_MSG_INPUTS_MOUSE_MOTION_ACK,
 	   "a viewer who only views has its mouse acknowledged");
-	ok(comes_back(&p, 150, 1) && guest_messages == before + 1,
+	ok(comes_back(&p, ECHO, 1) && echo_messages == before + 1,
 	   "and nothing of it reaches the guest");
 	peer_close(&q);
 	peer_close(&p);
 	ended_as("view", IPC_END_CLIENT);
 	ok(read_capture(capture_path).messages[CAPTURE_TO_GUEST] == 1,
 	   "nor the recording");
-}
-
-/* kB, or 0. */
-static unsigned long memory_of(pid_t pid)
-{
-	char path[64], line[128];
-	unsigned long kb = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	f = fopen(path, "r");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "VmRSS: %lu", &kb) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kb;
 }
 
 /*
@@ -458,9 +378,9 @@ static void test_back_pressure(void)
 
 	new_ticket("slow", false);
 	p = open_channel("slow", 1, true);
-	comes_back(&p, 150, 1);
+	comes_back(&p, ECHO, 1);
 	before = memory_of(h.gateway);
-	guest.fd = main_guest;
+	guest.fd = echo_main;
 	fcntl(guest.fd, F_SETFL, O_NONBLOCK);
 	peer_header(&guest, header, 160, 200u << 20);
 	peer_write(&guest, header, FRAMER_HEADER_MINI);
@@ -493,9 +413,9 @@ static void test_control_restarts(void)
 	new_ticket("outlive", true);
 	new_ticket("late", false);
 	p = open_channel("outlive", 1, true);
-	comes_back(&p, 150, 10);
+	comes_back(&p, ECHO, 10);
 	harness_vanish(&h);
-	ok(comes_back(&p, 150, 5000), "a session outlives control");
+	ok(comes_back(&p, ECHO, 5000), "a session outlives control");
 	q = open_from(NULL, "outlive", 2, 0, true, &r);
 	ok(r == SPICE_LINK_ERR_ERROR,
 	   "a channel that control can't open in time is refused");
@@ -510,7 +430,7 @@ static void test_control_restarts(void)
 	   "and signs what ended in between");
 	ok(read_capture(capture_path).is_signed, "its recording is signed");
 	p = open_channel("late", 1, true);
-	ok(comes_back(&p, 150, 1), "new sessions are let in again");
+	ok(comes_back(&p, ECHO, 1), "new sessions are let in again");
 	peer_close(&p);
 	ended_as("late", IPC_END_CLIENT);
 }
@@ -525,7 +445,7 @@ static void test_kill_gateway(void)
 	p = open_channel("torn", 1, true);
 	q = open_channel("torn", 2, true);
 	for (int i = 0; i < 20; i++) {
-		comes_back(&q, 150, 100000);
+		comes_back(&q, ECHO, 100000);
 		usleep(100000);
 	}
 	usleep(700000);
@@ -540,20 +460,13 @@ static void test_kill_gateway(void)
 
 int main(int argc, char **argv)
 {
-	pthread_t thread;
-	int listener;
-
 	HARNESS_MAIN(argc, argv);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	tls = peer_tls();
-	h.connect = dial_guest;
+	h.connect = echo_dial;
 	harness_link_timeout = 1500;
 	harness_threads = 2;
-	if (link_key_new(&key, NULL) < 0)
-		return 99;
-	listener = harness_listen("127.0.0.1", &guest_port);
-	pthread_create(&thread, NULL, accept_guests,
-		       (void *)(intptr_t)listener);
+	echo_start();
 	harness_start(&h, "0.0.0.0");
 	test_channels(true);
 	test_channels(false);
