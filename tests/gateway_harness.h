@@ -381,7 +381,7 @@ __attribute__((unused)) static bool harness_wait_ends(struct harness *h,
 	return h->end_count >= n;
 }
 
-/* The gateway's exit status as waitpid gives it. */
+/* Its exit status as waitpid gives it; h->gateway -1: it is gone already. */
 __attribute__((unused)) static int harness_stop(struct harness *h)
 {
 	static const char *const names[] = {
@@ -392,8 +392,10 @@ __attribute__((unused)) static int harness_stop(struct harness *h)
 	char path[256];
 	int status = -1;
 
-	harness_send(h, IPC_QUIT, &quit, NULL, 0);
-	waitpid(h->gateway, &status, 0);
+	if (h->gateway > 0) {
+		harness_send(h, IPC_QUIT, &quit, NULL, 0);
+		waitpid(h->gateway, &status, 0);
+	}
 	harness_vanish(h);
 	close(h->inlet);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -8,7 +8,7 @@
 
 #define MANY 1000
 #define PENDING 128
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MEMORY_MAX (256 << 10) /* kB more; freed memory is kept for a while */
 #else
 #define MEMORY_MAX (16 << 10)
@@ -306,8 +306,10 @@ static unsigned lines(const char *text)
 {
 	unsigned n = 0;
 
+	pthread_mutex_lock(&h.lock);
 	for (; *text; text++)
 		n += *text == '\n';
+	pthread_mutex_unlock(&h.lock);
 	return n;
 }
 

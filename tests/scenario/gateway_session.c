@@ -222,8 +222,10 @@ static void test_tickets(void)
 	peer_close(&q);
 	peer_close(&p);
 	ended_as("bare", IPC_END_CLIENT);
+	pthread_mutex_lock(&h.lock);
 	ok(strstr(h.refused, "ticket of no session") != NULL,
 	   "the audit log hears of it");
+	pthread_mutex_unlock(&h.lock);
 }
 
 /* Reads on until NOTIFY; its text and what came after. */
@@ -451,6 +453,7 @@ static void test_kill_gateway(void)
 	usleep(700000);
 	kill(h.gateway, SIGKILL);
 	waitpid(h.gateway, NULL, 0);
+	h.gateway = -1;
 	s = read_capture(capture_path);
 	ok(!s.damaged && !s.complete && s.messages[CAPTURE_TO_CLIENT] >= 20,
 	   "a gateway killed in mid-session leaves a readable recording");
