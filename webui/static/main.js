@@ -25,7 +25,6 @@ const routes = [
 ];
 
 let view = null; // {element, event(type, data), refresh(), close()}
-let shown = null;
 
 function markNavigation(name) {
 	for (const anchor of document.querySelectorAll('nav a')) {
@@ -47,9 +46,9 @@ function show(isFirst) {
 	const [pattern, name, title, make] = found;
 	const parts = pattern.exec(path).slice(1).map(decodeURIComponent);
 
+	document.querySelector('dialog[open]')?.close();
 	view?.close?.();
 	view = make(...parts, new URLSearchParams(query));
-	shown = path;
 	document.title = `${parts[0] ? `${parts[0]} – ` : ''}${title} – ` +
 		'mediavm';
 	markNavigation(name);
@@ -123,6 +122,7 @@ async function status() {
 
 function loggedOut() {
 	stream?.close();
+	document.querySelector('dialog[open]')?.close();
 	view?.close?.();
 	view = null;
 	say('', '');
@@ -145,10 +145,7 @@ document.getElementById('logout').addEventListener('click', async () => {
 });
 
 window.addEventListener('hashchange', () => {
-	const path = (location.hash.slice(1) || '/vaults').split('?')[0];
-
-	/* A list that only changes its own filters stays. */
-	if (path !== shown)
+	if (!document.body.classList.contains('outside'))
 		show(false);
 });
 

@@ -1,6 +1,6 @@
 // Sessions: the list with its filters, and one session with its video.
-import {action, api, confirm, duration, facts, h, notice, pill, saveViewerFile,
-	segment, size, time} from './ui.js';
+import {action, api, confirm, duration, facts, h, later, notice, pill,
+	saveViewerFile, segment, size, time} from './ui.js';
 
 const PAGE = 100;
 const reasons = {
@@ -124,7 +124,7 @@ export function sessionList(query) {
 	const place = notice();
 	const more = action('Show older ones', place, () => load(true));
 	const rows = new Map();
-	let oldest = null, asked = 0, soon = null;
+	let oldest = null, asked = 0;
 
 	more.hidden = true;
 
@@ -174,7 +174,7 @@ export function sessionList(query) {
 		place.clear();
 		load(false).catch((error) => place.fail(error));
 	}
-
+	const soon = later(refresh);
 	const timer = setInterval(
 		() => rows.forEach((element) => element.tick()), 1000);
 
@@ -184,7 +184,10 @@ export function sessionList(query) {
 			h('h1', {}, 'Sessions')), form, place, table, empty,
 			more),
 		refresh,
-		close: () => clearInterval(timer),
+		close: () => {
+			clearInterval(timer);
+			soon.cancel();
+		},
 		event: (type, data) => {
 			if (type === 'session.progress')
 				rows.get(data.session)?.progress(data);
@@ -192,10 +195,7 @@ export function sessionList(query) {
 				rows.get(data.session)?.rendering(data);
 			else if (type.startsWith('session.') ||
 				 type === 'job.ended')
-				soon ??= setTimeout(() => {
-					soon = null;
-					refresh();
-				}, 150);
+				soon();
 		},
 	};
 }
@@ -302,8 +302,11 @@ function describe(session) {
 			h('code', {}, session.capture.sha256)]);
 }
 
-/* Links and buttons; .update(session). */
-function actions(id, place, changed) {
+/*
+ * Links and buttons; .update(session). They call changed() after a change,
+ * and leaving(true or false) when the session is, or after all is not, deleted.
+ */
+function actions(id, place, changed, leaving) {
 	const replay = action('Replay', place, async () => {
 		saveViewerFile(`replay-${id}`,
 			       await api('POST', path(id, '/replay'), {}),
@@ -333,7 +336,13 @@ function actions(id, place, changed) {
 			'Recording, video and entry are deleted for good.',
 			'Delete'))
 			return;
-		await api('DELETE', path(id));
+		leaving(true);
+		try {
+			await api('DELETE', path(id));
+		} catch (error) {
+			leaving(false);
+			throw error;
+		}
 		location.hash = '#/sessions';
 	}, {class: 'danger'});
 	const files = h('span', {class: 'links'},
@@ -373,16 +382,20 @@ export function sessionView(id) {
 	const heading = h('h1', {}, 'Session');
 	const screen = player(id);
 	const about = h('div');
-	const buttons = actions(id, place, () => refresh());
+	const buttons = actions(id, place, () => refresh(), (leaves) => {
+		gone = leaves;
+	});
 	const body = h('div', {class: 'session', hidden: true}, screen,
 		h('div', {}, about, buttons));
-	let session = null, soon = null;
+	let session = null, gone = false;
 
 	function draw() {
 		about.replaceChildren(describe(session));
 	}
 
 	async function refresh() {
+		if (gone)
+			return;
 		try {
 			session = await api('GET', path(id));
 		} catch (error) {
@@ -407,6 +420,7 @@ export function sessionView(id) {
 		}
 	}
 
+	const soon = later(refresh);
 	const timer = setInterval(() => {
 		if (session?.state === 'live')
 			draw();
@@ -420,7 +434,10 @@ export function sessionView(id) {
 			  ' / ', h('code', {}, id)),
 			heading, failure, body),
 		refresh,
-		close: () => clearInterval(timer),
+		close: () => {
+			clearInterval(timer);
+			soon.cancel();
+		},
 		event: (type, data) => {
 			if (data.session !== id)
 				return;
@@ -433,10 +450,7 @@ export function sessionView(id) {
 				if (data.kind === 'render')
 					screen.progress(data.progress);
 			} else {
-				soon ??= setTimeout(() => {
-					soon = null;
-					refresh();
-				}, 150);
+				soon();
 			}
 		},
 	};

@@ -56,6 +56,23 @@ export async function api(method, path, body) {
 
 export const segment = encodeURIComponent;
 
+/* Loads soon, and once however often it is called; .cancel() not at all. */
+export function later(load) {
+	let timer = null;
+	const soon = () => {
+		timer ??= setTimeout(() => {
+			timer = null;
+			load();
+		}, 150);
+	};
+
+	soon.cancel = () => {
+		clearTimeout(timer);
+		timer = null;
+	};
+	return soon;
+}
+
 /* --- figures ----------------------------------------------------------- */
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];

@@ -1,6 +1,6 @@
 // Vaults: the list, one vault with its policy, and making a new one.
-import {action, api, busy, confirm, facts, h, notice, pill, saveViewerFile,
-	segment, size, time} from './ui.js';
+import {action, api, busy, confirm, facts, h, later, notice, pill,
+	saveViewerFile, segment, size, time} from './ui.js';
 
 const GiB = 2 ** 30;
 const accelerators = {kvm: 'KVM', tcg: 'TCG (emulated)'};
@@ -113,18 +113,6 @@ function card(name) {
 	return element;
 }
 
-/* Calls load soon, however often it is asked. */
-function later(load) {
-	let timer = null;
-
-	return () => {
-		timer ??= setTimeout(() => {
-			timer = null;
-			load();
-		}, 100);
-	};
-}
-
 export function vaultList() {
 	const list = h('ul', {class: 'cards'});
 	const empty = h('p', {class: 'empty', hidden: true},
@@ -176,6 +164,7 @@ export function vaultList() {
 			h('div', {class: 'head'}, h('h1', {}, 'Vaults'), fresh),
 			reason, place, empty, list),
 		refresh,
+		close: soon.cancel,
 		event: (type) => {
 			if (type.startsWith('vault.') ||
 			    type === 'session.started' ||
@@ -313,8 +302,13 @@ export function vaultView(name) {
 			  h('a', {href: '#/vaults'}, 'Vaults')),
 			h('h1', {}, name), failure, body),
 		refresh,
+		close: soon.cancel,
 		event: (type, data) => {
-			if (data.vault === name)
+			if (data.vault !== name)
+				return;
+			if (type === 'vault.deleted')
+				location.hash = '#/vaults';
+			else
 				soon();
 		},
 	};
