@@ -117,13 +117,14 @@ void replay_channel_put(struct replay_channel *c, uint16_t type,
 
 void replay_channel_tell_time(struct replay_channel *c)
 {
-	const struct replay_shared *s = c->shared;
+	struct replay_shared *s = c->shared;
 	int64_t passed = (int64_t)(replay_now(s) - s->mm_time) / 1000000;
 	uint8_t body[4];
 
 	if (!s->mm_known || c->state != REPLAY_UP)
 		return;
-	bytes_put_le32(body, s->mm_value + (uint32_t)passed);
+	s->mm_origin = s->mm_value + (uint32_t)passed;
+	bytes_put_le32(body, s->mm_origin);
 	replay_channel_put(c, SPICE_MSG_MAIN_MULTI_MEDIA_TIME, 0, body,
 			   sizeof(body));
 }
@@ -227,6 +228,26 @@ static void put_init(struct replay_channel *c)
 	note_clock(c, 24);
 }
 
+/*
+ * Queues a message with a multimedia time in it. The client's clock goes on
+ * at its own speed; so at another one the times are moved together or apart.
+ */
+static void put_timed(struct replay_channel *c, size_t at)
+{
+	const struct capture_item *item = &c->item;
+	const struct replay_shared *s = c->shared;
+	uint8_t *time;
+	double passed;
+
+	replay_channel_put(c, item->type, item->sub_list, item->data,
+			   item->size);
+	if (c->out.failed || item->size < at + 4 || s->speed == 1)
+		return;
+	time = c->out.data + c->out.size - item->size + at;
+	passed = (int32_t)(bytes_get_le32(time) - s->mm_origin) / s->speed;
+	bytes_put_le32(time, s->mm_origin + (uint32_t)(int64_t)passed);
+}
+
 /* True when the message was dealt with, perhaps by leaving it out. */
 static bool put_main(struct replay_channel *c)
 {
@@ -239,7 +260,9 @@ static bool put_main(struct replay_channel *c)
 		return true;
 	case SPICE_MSG_MAIN_MULTI_MEDIA_TIME:
 		note_clock(c, 0);
-		return false;
+		if (c->shared->running)
+			put_timed(c, 0);
+		return c->shared->running;
 	case SPICE_MSG_MAIN_AGENT_CONNECTED:
 	case SPICE_MSG_MAIN_AGENT_DISCONNECTED:
 	case SPICE_MSG_MAIN_AGENT_DATA:
@@ -258,6 +281,41 @@ static bool put_main(struct replay_channel *c)
 	}
 }
 
+static bool put_display(struct replay_channel *c)
+{
+	if (c->item.type != SPICE_MSG_DISPLAY_STREAM_DATA &&
+	    c->item.type != SPICE_MSG_DISPLAY_STREAM_DATA_SIZED)
+		return false;
+	put_timed(c, 4);
+	return true;
+}
+
+/* Sound at another speed is none. */
+static bool put_playback(const struct replay_channel *c)
+{
+	return c->shared->speed != 1 &&
+	       (c->item.type == SPICE_MSG_PLAYBACK_START ||
+		c->item.type == SPICE_MSG_PLAYBACK_DATA);
+}
+
+/* True when the message was dealt with, perhaps by leaving it out. */
+static bool put_special(struct replay_channel *c)
+{
+	switch (c->mess.channel_type) {
+	case SPICE_CHANNEL_MAIN:
+		return put_main(c);
+	case SPICE_CHANNEL_DISPLAY:
+		return put_display(c);
+	case SPICE_CHANNEL_PLAYBACK:
+		return put_playback(c);
+	case SPICE_CHANNEL_INPUTS:
+		/* Ours go to the client in their place. */
+		return c->item.type == SPICE_MSG_INPUTS_MOUSE_MOTION_ACK;
+	default:
+		return false;
+	}
+}
+
 static void put_item(struct replay_channel *c)
 {
 	const struct capture_item *item = &c->item;
@@ -266,10 +324,7 @@ static void put_item(struct replay_channel *c)
 	    item->type == SPICE_MSG_MIGRATE_DATA ||
 	    item->type == SPICE_MSG_DISCONNECTING)
 		return;
-	if (c->mess.channel_type == SPICE_CHANNEL_MAIN && put_main(c))
-		return;
-	if (c->mess.channel_type == SPICE_CHANNEL_INPUTS &&
-	    item->type == SPICE_MSG_INPUTS_MOUSE_MOTION_ACK)
+	if (put_special(c))
 		return;
 	replay_channel_put(c, item->type, item->sub_list, item->data,
 			   item->size);

@@ -45,6 +45,7 @@ struct replay_shared {
 	bool mm_known;
 	uint32_t mm_value;
 	uint64_t mm_time;
+	uint32_t mm_origin; /* what it showed when the clock started */
 };
 
 enum replay_state {
@@ -107,7 +108,10 @@ void replay_channel_flush(struct replay_channel *channel);
 void replay_channel_die(struct replay_channel *channel);
 bool replay_channel_is_served(uint8_t type);
 
-/* Tells the client (of main) what the recorded multimedia clock shows. */
+/*
+ * Tells the client (of main) what the recorded multimedia clock shows, once,
+ * when the clock starts.
+ */
 void replay_channel_tell_time(struct replay_channel *channel);
 
 #endif

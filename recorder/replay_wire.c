@@ -12,8 +12,9 @@
 #include "recorder/replay_channel.h"
 
 #define CONNECTIONS_MAX 64
-#define TELL_TIME_NS UINT64_C(100000000)
 #define FDS_AT_ONCE 8
+#define SPEED_MIN 0.01
+#define SPEED_MAX 1e6
 
 struct replay_wire {
 	struct replay_shared shared;
@@ -35,13 +36,18 @@ int replay_wire_new(struct replay_wire **replay, int capture_fd,
 {
 	struct replay_wire *r = calloc(1, sizeof(*r));
 	struct capture_index *index = NULL;
+	double speed = options->speed;
 	int e;
 
 	*replay = NULL;
+	if (!(speed >= SPEED_MIN && speed <= SPEED_MAX))
+		return error_set(error, EINVAL,
+				 "a replay's speed is %g to %g, not %g",
+				 SPEED_MIN, SPEED_MAX, speed);
 	if (!r)
 		return error_errno(error, ENOMEM, "cannot replay");
 	r->shared.fd = capture_fd;
-	r->shared.speed = options->speed > 0 ? options->speed : 1;
+	r->shared.speed = speed;
 	r->loop = options->loop;
 	e = capture_index_load(&index, capture_fd, error);
 	if (e < 0 && !index) {
@@ -115,7 +121,7 @@ static void end_client(struct replay_wire *r)
 		if (is_of_client(r, r->channels[i]))
 			remove_channel(r, i);
 	r->main = NULL;
-	r->grace = r->told = 0;
+	r->grace = 0;
 	s->running = s->listed = s->mm_known = false;
 	s->base = 0;
 	s->wanted.count = 0;
@@ -191,16 +197,8 @@ static void run_clock(struct replay_wire *r, uint64_t *due)
 		}
 		s->running = true;
 		s->started = now;
-	} else if (s->speed == 1 || replay_wire_position(r) >= r->length) {
-		return;
-	}
-	/* At another speed the client's clock needs telling again and again. */
-	if (now >= r->told + TELL_TIME_NS) {
-		r->told = now;
 		replay_channel_tell_time(r->main);
 	}
-	if (s->speed != 1 && r->told + TELL_TIME_NS < *due)
-		*due = r->told + TELL_TIME_NS;
 }
 
 /* All that can be done now; true when there is more to do at once. */

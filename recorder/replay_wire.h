@@ -27,7 +27,7 @@
 struct replay_wire;
 
 struct replay_wire_options {
-	double speed;	/* 1 = as recorded; > 0 */
+	double speed;	/* 1 = as recorded; 0.01 to 1e6; not 1: mute */
 	bool loop;	/* at the end: wait for the client to come again, or */
 			/* (false) return from run when it has gone */
 };

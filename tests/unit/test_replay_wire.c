@@ -7,6 +7,8 @@
 
 #include "recorder/replay_wire.h"
 
+#define SPEED 100000
+
 /* The replay runs in a thread; sockets go to it through `control`. */
 struct server {
 	struct replay_wire *replay;
@@ -26,7 +28,7 @@ static void *run(void *cookie)
 static void server_start(struct server *s, int capture, bool loop)
 {
 	/* As fast as can be, but in order. */
-	struct replay_wire_options options = {.speed = 1e5, .loop = loop};
+	struct replay_wire_options options = {.speed = SPEED, .loop = loop};
 	struct error e = {0};
 	int pair[2];
 
@@ -165,6 +167,9 @@ static void expect(int fd, bool mini, uint16_t type, const void *body,
 static const uint8_t init[32] = {7, 0, 0, 0, 1, 0, 0,  0, 3, 0, 0, 0,  2, 0,
 				 0, 0, 1, 0, 0, 0, 10, 0, 0, 0, 0, 16, 0, 0};
 
+/* What the multimedia clock shows 2 ms later, when the channels are listed. */
+#define CLOCK (0x1000 + 2)
+
 /* Main, two displays (one that links again) and inputs; record is listed. */
 static int capture(bool mini)
 {
@@ -172,7 +177,9 @@ static int capture(bool mini)
 					   0, 6, 0, 2, 1, 4, 0};
 	struct fixture f = fixture_new();
 	int main, inputs, first, second;
+	uint8_t frame[9] = {1, 0, 0, 0, 0, 0, 0, 0, 'f'};
 
+	bytes_put_le32(frame + 4, CLOCK + 3 * SPEED);
 	f.mini = mini;
 	main = fixture_channel(&f, SPICE_CHANNEL_MAIN, 0);
 	fixture_message(&f, main, CAPTURE_TO_CLIENT, 1, 103, init, 32);
@@ -186,6 +193,7 @@ static int capture(bool mini)
 	fixture_message(&f, inputs, CAPTURE_TO_CLIENT, 1, 101, "\2\0", 2);
 	fixture_message(&f, inputs, CAPTURE_TO_CLIENT, 2, 111, NULL, 0);
 	fixture_message(&f, first, CAPTURE_TO_CLIENT, 1, 304, "first", 5);
+	fixture_message(&f, first, CAPTURE_TO_CLIENT, 2, 123, frame, 9);
 	fixture_message(&f, second, CAPTURE_TO_CLIENT, 1, 304, "second", 6);
 	capture_writer_close_channel(f.writer, second, f.time, NULL);
 	fixture_message(&f, main, CAPTURE_TO_CLIENT, 4, 111, "away", 4);
@@ -220,6 +228,7 @@ static void expect_only_time(int fd, bool mini)
 	do {
 		next_message(fd, mini, &serial, &type, body, sizeof(body));
 		assert_int_equal(type, SPICE_MSG_MAIN_MULTI_MEDIA_TIME);
+		assert_int_equal(bytes_get_le32(body), CLOCK);
 	} while (recv(fd, body, 1, MSG_DONTWAIT | MSG_PEEK) == 1);
 }
 
@@ -227,6 +236,7 @@ static void whole_session(bool recorded_mini, bool client_mini)
 {
 	bool mini = recorded_mini && client_mini;
 	int in = capture(recorded_mini), main, inputs, first, second;
+	uint8_t frame[9] = {1, 0, 0, 0, 0, 0, 0, 0, 'f'};
 	struct server s;
 
 	server_start(&s, in, false);
@@ -236,6 +246,9 @@ static void whole_session(bool recorded_mini, bool client_mini)
 	second = connect_channel(&s, SPICE_CHANNEL_DISPLAY, 1, client_mini);
 	inputs = connect_channel(&s, SPICE_CHANNEL_INPUTS, 0, client_mini);
 	expect(first, mini, 304, "first", 5);
+	/* Frames' times come together as the recorded clock does. */
+	bytes_put_le32(frame + 4, CLOCK + 3);
+	expect(first, mini, 123, frame, 9);
 	expect(second, mini, 304, "second", 6);
 	expect(second, mini, 304, "again", 5);
 	expect(inputs, mini, 101, "\2\0", 2);
@@ -373,6 +386,24 @@ static void bad_links(void **state)
 	close(in);
 }
 
+static void speeds(void **state)
+{
+	static const double bad[] = {0, -1, 0.001, 1e7, 0.0 / 0.0};
+	int in = capture(true);
+	struct replay_wire *r;
+	struct error e = {0};
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		struct replay_wire_options options = {.speed = bad[i]};
+
+		assert_int_equal(replay_wire_new(&r, in, &options, &e),
+				 -EINVAL);
+		assert_null(r);
+	}
+	close(in);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +413,7 @@ int main(void)
 		cmocka_unit_test(late_and_foreign_channels),
 		cmocka_unit_test(loop_starts_again),
 		cmocka_unit_test(bad_links),
+		cmocka_unit_test(speeds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
