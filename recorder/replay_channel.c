@@ -118,7 +118,7 @@ void replay_channel_put(struct replay_channel *c, uint16_t type,
 void replay_channel_tell_time(struct replay_channel *c)
 {
 	struct replay_shared *s = c->shared;
-	int64_t passed = (int64_t)(replay_now(s) - s->mm_time) / 1000000;
+	int64_t passed = (int64_t)(s->base - s->mm_time) / 1000000;
 	uint8_t body[4];
 
 	if (!s->mm_known || c->state != REPLAY_UP)

@@ -34,7 +34,7 @@ int replay_wire_new(struct replay_wire **replay, int capture_fd,
 		    const struct replay_wire_options *options,
 		    struct error *error)
 {
-	struct replay_wire *r = calloc(1, sizeof(*r));
+	struct replay_wire *r;
 	struct capture_index *index = NULL;
 	double speed = options->speed;
 	int e;
@@ -44,6 +44,7 @@ int replay_wire_new(struct replay_wire **replay, int capture_fd,
 		return error_set(error, EINVAL,
 				 "a replay's speed is %g to %g, not %g",
 				 SPEED_MIN, SPEED_MAX, speed);
+	r = calloc(1, sizeof(*r));
 	if (!r)
 		return error_errno(error, ENOMEM, "cannot replay");
 	r->shared.fd = capture_fd;

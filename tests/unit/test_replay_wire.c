@@ -232,11 +232,19 @@ static void expect_only_time(int fd, bool mini)
 	} while (recv(fd, body, 1, MSG_DONTWAIT | MSG_PEEK) == 1);
 }
 
+/* Frames' times come together as the recorded clock does. */
+static void expect_frame(int fd, bool mini)
+{
+	uint8_t frame[9] = {1, 0, 0, 0, 0, 0, 0, 0, 'f'};
+
+	bytes_put_le32(frame + 4, CLOCK + 3);
+	expect(fd, mini, 123, frame, sizeof(frame));
+}
+
 static void whole_session(bool recorded_mini, bool client_mini)
 {
 	bool mini = recorded_mini && client_mini;
 	int in = capture(recorded_mini), main, inputs, first, second;
-	uint8_t frame[9] = {1, 0, 0, 0, 0, 0, 0, 0, 'f'};
 	struct server s;
 
 	server_start(&s, in, false);
@@ -246,9 +254,7 @@ static void whole_session(bool recorded_mini, bool client_mini)
 	second = connect_channel(&s, SPICE_CHANNEL_DISPLAY, 1, client_mini);
 	inputs = connect_channel(&s, SPICE_CHANNEL_INPUTS, 0, client_mini);
 	expect(first, mini, 304, "first", 5);
-	/* Frames' times come together as the recorded clock does. */
-	bytes_put_le32(frame + 4, CLOCK + 3);
-	expect(first, mini, 123, frame, 9);
+	expect_frame(first, mini);
 	expect(second, mini, 304, "second", 6);
 	expect(second, mini, 304, "again", 5);
 	expect(inputs, mini, 101, "\2\0", 2);
@@ -321,6 +327,7 @@ static void late_and_foreign_channels(void **state)
 	first = connect_channel(&s, SPICE_CHANNEL_DISPLAY, 0, true);
 	/* Display 1 stays away, so the grace passes before this comes. */
 	expect(first, true, 304, "first", 5);
+	expect_frame(first, true);
 	inputs = connect_channel(&s, SPICE_CHANNEL_INPUTS, 0, true);
 	expect(inputs, true, 101, "\2\0", 2);
 	expect_closed(send_mess(&s, SPICE_CHANNEL_DISPLAY, 9, true));
