@@ -22,15 +22,15 @@ static uint64_t monotonic(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-int capture_file_append(struct capture_file *file, const void *data,
-			size_t size, struct error *error)
+/* Behind what is there already; does not count in the digest. */
+static int write_all(struct capture_file *file, const uint8_t *data,
+		     size_t size, struct error *error)
 {
-	const uint8_t *at = data;
 	uint64_t begin = atomic_load(&file->bytes);
 	size_t done = 0;
 
 	while (done < size) {
-		ssize_t n = pwrite(file->fd, at + done, size - done,
+		ssize_t n = pwrite(file->fd, data + done, size - done,
 				   (off_t)(begin + done));
 
 		if (n < 0 && errno == EINTR)
@@ -45,10 +45,24 @@ int capture_file_append(struct capture_file *file, const void *data,
 		}
 		done += (size_t)n;
 	}
-	if (!EVP_DigestUpdate(file->running, data, size))
-		return error_set(error, EIO, "cannot digest the recording");
 	atomic_store(&file->bytes, begin + size);
 	return 0;
+}
+
+static int digest(struct capture_file *file, const void *data, size_t size,
+		  struct error *error)
+{
+	if (!EVP_DigestUpdate(file->running, data, size))
+		return error_set(error, EIO, "cannot digest the recording");
+	return 0;
+}
+
+int capture_file_append(struct capture_file *file, const void *data,
+			size_t size, struct error *error)
+{
+	int r = write_all(file, data, size, error);
+
+	return r < 0 ? r : digest(file, data, size, error);
 }
 
 int capture_file_digest(struct capture_file *file,
@@ -108,13 +122,15 @@ static int write_frame(struct capture_file *file, struct chunk *c,
 		.counts = c->counts,
 	};
 
-	if (!EVP_MD_CTX_copy_ex(file->copy, file->running) ||
-	    !EVP_DigestUpdate(file->copy, c->packed, c->packed_size) ||
-	    !EVP_DigestFinal_ex(file->copy, entry.digest, NULL))
-		return error_set(error, EIO, "cannot digest the recording");
+	/* A failure from here on is the file's end; its digest with it. */
+	if (digest(file, c->packed, c->packed_size, error) < 0 ||
+	    capture_file_digest(file, entry.digest, error) < 0)
+		return error->code;
 	capture_entry_put(c->packed + c->packed_size, &entry);
-	if (capture_file_append(file, c->packed,
-				c->packed_size + CAPTURE_ENTRY_SIZE, error) < 0)
+	if (write_all(file, c->packed, c->packed_size + CAPTURE_ENTRY_SIZE,
+		      error) < 0 ||
+	    digest(file, c->packed + c->packed_size, CAPTURE_ENTRY_SIZE,
+		   error) < 0)
 		return error->code;
 	return keep_record(file, &entry, error);
 }

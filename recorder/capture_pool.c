@@ -8,7 +8,10 @@
 #include <zstd.h>
 
 #define LEVEL 1
+#define LEVEL_BEHIND -10               /* three times as fast, little larger */
+#define BEHIND (2 * CAPTURE_FRAME_MAX) /* of one file, waiting */
 #define FREE_CHUNKS_MAX 4
+#define FREE_CHUNKS_BUSY (CAPTURE_BACKLOG_MAX / CAPTURE_FRAME_MAX)
 
 struct capture_pool {
 	pthread_mutex_t lock;
@@ -51,16 +54,20 @@ struct chunk *capture_pool_chunk(struct capture_pool *pool)
 	return c;
 }
 
-/* Under the lock. */
+/* Under the lock; unused chunks are kept as long as there is much to do. */
 static void drop_chunk(struct capture_pool *pool, struct chunk *c)
 {
-	if (pool->unused_count >= FREE_CHUNKS_MAX) {
-		munmap(c, sizeof(*c));
-		return;
-	}
+	unsigned keep = pool->first ? FREE_CHUNKS_BUSY : FREE_CHUNKS_MAX;
+
 	c->next = pool->unused;
 	pool->unused = c;
 	pool->unused_count++;
+	while (pool->unused_count > keep) {
+		c = pool->unused;
+		pool->unused = c->next;
+		pool->unused_count--;
+		munmap(c, sizeof(*c));
+	}
 }
 
 static void wake_owner(struct capture_file *file)
@@ -148,10 +155,15 @@ static void write_ready(struct capture_pool *pool, struct capture_writer *w)
 
 static void compress_chunk(ZSTD_CCtx *zstd, struct chunk *c)
 {
+	struct capture_file *file = &c->writer->file;
 	size_t n;
 
-	if (!c->size || atomic_load(&c->writer->file.failure))
+	if (!c->size || atomic_load(&file->failure))
 		return;
+	/* A session must not wait for its recording if a faster way helps. */
+	ZSTD_CCtx_setParameter(
+		zstd, ZSTD_c_compressionLevel,
+		atomic_load(&file->backlog) > BEHIND ? LEVEL_BEHIND : LEVEL);
 	n = ZSTD_compress2(zstd, c->packed, CHUNK_PACKED_MAX, c->plain,
 			   c->size);
 	if (ZSTD_isError(n) || n > CHUNK_PACKED_MAX - CAPTURE_ENTRY_SIZE)
@@ -165,10 +177,8 @@ static void *run(void *cookie)
 	struct capture_pool *pool = cookie;
 	ZSTD_CCtx *zstd = ZSTD_createCCtx();
 
-	if (zstd) {
-		ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, LEVEL);
+	if (zstd)
 		ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 1);
-	}
 	pthread_mutex_lock(&pool->lock);
 	while (pool->first || !pool->stop) {
 		struct chunk *c = pool->first;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 
 #define RUNS 5
-#define RUN_BYTES (384u << 20)
+#define RUN_BYTES (256u << 20)
 #define MIX_BYTES (24u << 20)
 #define PINGS 2000
 #define SEND_BYTES 101 /* u64: so many bytes of the mix */
