@@ -148,6 +148,46 @@ static void glz(void **state)
 	draw_until(SPICE_IMAGE_COMPRESSION_GLZ, IMAGE_TYPE_GLZ_RGB, 200);
 }
 
+/* An image of the whole screen that repeats some rows of noise. */
+static void put_screen(const uint8_t *noise, int rows)
+{
+	struct command *c =
+		command_new(QXL_DRAW_COPY, (QXLRect){0, 0, HEIGHT, WIDTH});
+	QXLCopy *copy = &c->drawable.u.copy;
+	QXLImage *image = command_bitmap(c, BITMAP_32BIT, WIDTH, HEIGHT, true);
+	uint8_t *data = (uint8_t *)(uintptr_t)image->bitmap.data;
+	size_t size = (size_t)rows * WIDTH * 4;
+
+	for (int y = 0; y < HEIGHT; y += rows)
+		memcpy(data + (size_t)y * WIDTH * 4, noise, size);
+	c->drawable.effect = QXL_EFFECT_OPAQUE;
+	copy->src_bitmap = (uintptr_t)image;
+	copy->src_area = (QXLRect){0, 0, HEIGHT, WIDTH};
+	copy->rop_descriptor = SPICE_ROPD_OP_PUT;
+	command_put(c);
+}
+
+/* Matches far back in an image, and in one many images ago. */
+static void glz_far(void **state)
+{
+	static uint8_t noise[2][WIDTH * HEIGHT / 2 * 4];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(noise); i++)
+		((uint8_t *)noise)[i] = (uint8_t)next_random();
+	put_screen(noise[0], 240);
+	expect_same(0);
+	put_screen(noise[1], 120);
+	expect_same(0);
+	put_screen(noise[0], 240);
+	expect_same(0);
+	draw_until(SPICE_IMAGE_COMPRESSION_GLZ, IMAGE_TYPE_GLZ_RGB, 100);
+	put_screen(noise[1], 120);
+	expect_same(0);
+	put_screen(noise[0], 240);
+	expect_same(0);
+}
+
 static void lz4(void **state)
 {
 	(void)state;
@@ -207,10 +247,11 @@ static void jpeg(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bitmaps),  cmocka_unit_test(quic),
-		cmocka_unit_test(lz),       cmocka_unit_test(glz),
-		cmocka_unit_test(lz4),      cmocka_unit_test(cache),
-		cmocka_unit_test(zlib_glz), cmocka_unit_test(jpeg),
+		cmocka_unit_test(bitmaps), cmocka_unit_test(quic),
+		cmocka_unit_test(lz),      cmocka_unit_test(glz),
+		cmocka_unit_test(glz_far), cmocka_unit_test(lz4),
+		cmocka_unit_test(cache),   cmocka_unit_test(zlib_glz),
+		cmocka_unit_test(jpeg),
 	};
 
 	return cmocka_run_group_tests(tests, server_set_up, server_tear_down);
