@@ -213,6 +213,66 @@ static void waits_for_an_image_in_the_cache(void **state)
 	assert_int_equal(trouble(f)->missing, 0);
 }
 
+static void put_be32(struct buffer *b, uint32_t v)
+{
+	for (int shift = 24; shift >= 0; shift -= 8)
+		buffer_put_u8(b, (uint8_t)(v >> shift));
+}
+
+/*
+ * A GLZ image of one pixel: a literal, or a copy from the image `back` ids
+ * before it. No earlier image than `reach` ids back is needed from now on.
+ */
+static void copy_glz(struct fixture *f, int channel, uint32_t id,
+		     uint32_t pixel, uint8_t back, uint32_t reach)
+{
+	struct buffer b = {0};
+
+	copy_head(&b);
+	put_descriptor(&b, id, IMAGE_TYPE_GLZ_RGB, 0);
+	buffer_put_le32(&b, 33 + 4);
+	put_be32(&b, 0x20205a4c);
+	put_be32(&b, 0x00010001);
+	buffer_put_u8(&b, 8 | 1 << 4);
+	put_be32(&b, 1);
+	put_be32(&b, 1);
+	put_be32(&b, 4);
+	put_be32(&b, 0);
+	put_be32(&b, id);
+	put_be32(&b, reach);
+	if (back) {
+		buffer_put_u8(&b, 1 << 5);
+		buffer_put_le16(&b, 0x0000 | (uint16_t)back << 8);
+		buffer_put_u8(&b, 0);
+	} else {
+		buffer_put_u8(&b, 0);
+		buffer_put_u8(&b, pixel & 255);
+		buffer_put_u8(&b, pixel >> 8 & 255);
+		buffer_put_u8(&b, pixel >> 16 & 255);
+	}
+	send(f, channel, DISPLAY_MESSAGE_draw_copy, &b);
+}
+
+static void waits_for_an_image_in_the_glz_window(void **state)
+{
+	struct fixture *f = *state;
+
+	copy_glz(f, ON_DISPLAY, 1, 0x111111, 0, 1);
+	copy_glz(f, ON_DISPLAY_1, 3, 0, 1, 3);
+	assert_int_equal(pixel(f, 1), 0);
+	copy_glz(f, ON_DISPLAY, 2, 0x765432, 0, 2);
+	assert_int_equal(pixel(f, 1), 0x765432);
+	/* 5 overtakes 4; what 4 needs must still be there. */
+	copy_glz(f, ON_DISPLAY_1, 5, 0x555555, 0, 0);
+	copy_glz(f, ON_DISPLAY, 4, 0, 3, 3);
+	assert_int_equal(pixel(f, 0), 0x111111);
+	/* Now 5 has let go of all before it. */
+	copy_glz(f, ON_DISPLAY, 6, 0, 5, 5);
+	assert_int_equal(decoder_finish(f->decoder, NULL), 0);
+	assert_int_equal(trouble(f)->missing, 1);
+	assert_int_equal(trouble(f)->damaged, 0);
+}
+
 static void goes_on_without_what_never_comes(void **state)
 {
 	struct fixture *f = *state;
@@ -415,6 +475,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(waits_for_another_channel),
 		CASE(waits_for_an_image_in_the_cache),
+		CASE(waits_for_an_image_in_the_glz_window),
 		CASE(goes_on_without_what_never_comes),
 		CASE(does_not_queue_without_bound),
 		CASE(reads_lists_by_content),
