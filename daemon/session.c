@@ -162,41 +162,50 @@ json_t *session_json(struct control *control, const struct session *s)
 		video_json(control, s));
 }
 
+/* Part of a word as the text index has them (schema: tokenchars). */
+static bool in_word(char c)
+{
+	return isalnum((unsigned char)c) || c == '.' || c == ':' ||
+	       (unsigned char)c >= 0x80;
+}
+
 /*
- * An FTS5 query of a user's words: each in quotes, so that nothing in it is
- * an operator, and each the beginning of a word. False when there is none.
+ * Appends the words of a text to an FTS5 query, each in quotes, so that
+ * nothing in it is an operator. Returns how many there were.
  */
+static unsigned put_words(char *query, size_t size, const char *text,
+			  const char *mark)
+{
+	unsigned words = 0;
+
+	while (*text) {
+		size_t at = strlen(query), length = 0;
+
+		while (in_word(text[length]))
+			length++;
+		if (length && at + length + 10 < size)
+			snprintf(query + at, size - at, "%s\"%.*s\"%s",
+				 words++ ? " AND " : "", (int)length, text,
+				 mark);
+		text += length ? length : 1;
+	}
+	return words;
+}
+
+/* Words that begin so, in sessions of the vault; false when there is none. */
 static bool text_query(const char *vault, const char *text, char *query,
 		       size_t size)
 {
 	size_t at = 0;
-	bool any = false;
 
-	if (vault)
-		at = (size_t)snprintf(query, size, "vault_name : \"%s\" AND (",
-				      vault);
-	while (*text && at + 8 < size) {
-		while (*text && isspace((unsigned char)*text))
-			text++;
-		if (!*text)
-			break;
-		if (any)
-			query[at++] = ' ';
-		query[at++] = '"';
-		for (; *text && !isspace((unsigned char)*text) && at + 6 < size;
-		     text++) {
-			if (*text == '"')
-				query[at++] = '"';
-			query[at++] = *text;
-		}
-		query[at++] = '"';
-		query[at++] = '*';
-		any = true;
+	query[0] = '\0';
+	if (vault) {
+		at = (size_t)snprintf(query, size, "vault_name : (");
+		put_words(query, size, vault, "");
+		at = strlen(query);
+		at += (size_t)snprintf(query + at, size - at, ") AND ");
 	}
-	if (vault && at + 1 < size)
-		query[at++] = ')';
-	query[at] = '\0';
-	return any;
+	return put_words(query + at, size - at, text, "*") > 0;
 }
 
 /* A statement and its values, put together from what is asked. */
@@ -215,34 +224,7 @@ static void also(struct statement *s, const char *condition,
 	s->values[s->count++] = value;
 }
 
-static int take_uuid(void *data, const struct catalogue_row *row)
-{
-	snprintf(data, 37, "%s", catalogue_row_text(row, 0));
-	return 1;
-}
-
-/*
- * The uuid of a vault's sessions by its name, also of one that is deleted.
- * Of several of one name it is the youngest.
- */
-static int vault_uuid(struct control *control, const char *name, char uuid[37])
-{
-	int64_t r = catalogue_read(
-		control->catalogue, "SELECT uuid FROM vault WHERE name = ?",
-		CATALOGUE_VALUES(catalogue_text(name)), take_uuid, uuid, NULL);
-
-	if (!r)
-		r = catalogue_read(
-			control->catalogue,
-			"SELECT vault FROM session WHERE vault_name = ? "
-			"ORDER BY seq DESC LIMIT 1",
-			CATALOGUE_VALUES(catalogue_text(name)), take_uuid, uuid,
-			NULL);
-	return r > 0 ? 0 : -ENOENT;
-}
-
 struct listing {
-	struct control *control;
 	struct session *sessions;
 	unsigned count, room;
 };
@@ -256,38 +238,65 @@ static int take_listed(void *data, const struct catalogue_row *row)
 	return 0;
 }
 
-static void make_statement(const struct session_filter *filter,
-			   const char *uuid, int64_t before, const char *query,
-			   struct statement *s)
+/*
+ * From which table, and which one first: of sessions that have not ended as
+ * they should there are few, so they are gone through; otherwise the text's
+ * rows or an index of sessions, both in the order wanted.
+ */
+static void make_from(const struct session_filter *filter, bool text,
+		      struct statement *s)
 {
-	/* CROSS JOIN keeps the order: the text's rows, then each session. */
-	snprintf(
-		s->sql, sizeof(s->sql), "SELECT " COLUMNS " FROM %s WHERE 1",
-		query ? "session_text t CROSS JOIN session s ON s.seq = t.rowid"
-		      : "session s");
+	const char *from = "session s", *join = "", *condition = "";
+	bool ended = !filter->state || !strcmp(filter->state, "ended");
+
+	if (ended && text) {
+		from = "session_text t CROSS JOIN session s ON s.seq = t.rowid";
+	} else if (!ended) {
+		bool live = !strcmp(filter->state, "live");
+
+		/* A partial index wants to see its condition. */
+		from = live ? "session s INDEXED BY session_live"
+			    : "session s INDEXED BY session_recovered";
+		condition = live ? " AND s.state = 'live'"
+				 : " AND s.state = 'recovered'";
+		if (text)
+			join = " CROSS JOIN session_text t ON t.rowid = s.seq";
+	}
+	snprintf(s->sql, sizeof(s->sql),
+		 "SELECT " COLUMNS " FROM %s%s WHERE 1%s", from, join,
+		 condition);
+	if (ended && filter->state)
+		also(s, "s.state = ?", catalogue_text(filter->state));
+}
+
+static void make_statement(const struct session_filter *filter, int64_t before,
+			   const char *query, struct statement *s)
+{
+	const char *order = query ? "t.rowid" : "s.seq";
+	char condition[40];
+
+	make_from(filter, query != NULL, s);
 	if (query)
 		also(s, "session_text MATCH ?", catalogue_text(query));
-	if (uuid)
-		also(s, "s.vault = ?", catalogue_text(uuid));
-	if (filter->state)
-		also(s, "s.state = ?", catalogue_text(filter->state));
+	if (filter->vault)
+		also(s, "s.vault_name = ?", catalogue_text(filter->vault));
+	snprintf(condition, sizeof(condition), "%s >= ?", order);
 	if (filter->since)
-		also(s, query ? "t.rowid >= ?" : "s.seq >= ?",
-		     catalogue_int(filter->since));
+		also(s, condition, catalogue_int(filter->since));
+	snprintf(condition, sizeof(condition), "%s < ?", order);
 	if (before)
-		also(s, query ? "t.rowid < ?" : "s.seq < ?",
-		     catalogue_int(before));
+		also(s, condition, catalogue_int(before));
 	snprintf(s->sql + strlen(s->sql), sizeof(s->sql) - strlen(s->sql),
-		 " ORDER BY %s DESC LIMIT ?", query ? "t.rowid" : "s.seq");
+		 " ORDER BY %s DESC LIMIT ?", order);
 	s->values[s->count++] = catalogue_int(filter->limit);
 }
 
 int session_list(struct control *control, const struct session_filter *filter,
 		 json_t **list, struct error *error)
 {
-	struct listing listing = {.control = control, .room = filter->limit};
+	struct listing listing = {.room = filter->limit};
 	struct statement statement = {.count = 0};
-	char uuid[37], query[600];
+	char query[600];
 	struct session before = {0};
 	bool text = filter->text && filter->text[0];
 	int64_t r;
@@ -298,13 +307,9 @@ int session_list(struct control *control, const struct session_filter *filter,
 		if (r)
 			return (int)r;
 	}
-	if (filter->vault && vault_uuid(control, filter->vault, uuid))
-		return 0;
-	if (text &&
-	    !text_query(filter->vault, filter->text, query, sizeof(query)))
-		text = false;
-	make_statement(filter, filter->vault ? uuid : NULL, before.seq,
-		       text ? query : NULL, &statement);
+	text = text &&
+	       text_query(filter->vault, filter->text, query, sizeof(query));
+	make_statement(filter, before.seq, text ? query : NULL, &statement);
 	listing.sessions = calloc(listing.room, sizeof(struct session));
 	if (!listing.sessions)
 		return error_set(error, -ENOMEM, "no memory");

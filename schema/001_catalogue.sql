@@ -62,13 +62,20 @@ CREATE TABLE session (
 	video_error TEXT
 ) STRICT;
 CREATE INDEX session_vault ON session (vault, seq);
-CREATE INDEX session_live ON session (vault) WHERE state = 'live';
+CREATE INDEX session_name ON session (vault_name, seq);
+CREATE INDEX session_live ON session (vault, seq) WHERE state = 'live';
+CREATE INDEX session_recovered ON session (seq) WHERE state = 'recovered';
 CREATE INDEX session_unscanned ON session (seq)
 	WHERE state = 'recovered' AND capture_sha256 IS NULL AND recorded = 1;
 
 CREATE VIRTUAL TABLE session_text USING fts5 (
 	vault_name, client, end_text,
-	content = 'session', content_rowid = 'seq', prefix = '1 2 3'
+	content = 'session', content_rowid = 'seq',
+	-- An address is one word. Search is for beginnings of words; each
+	-- length up to eight has an index, so that even a word that stands in
+	-- every session is found without reading all of them.
+	tokenize = "unicode61 remove_diacritics 2 tokenchars '.:'",
+	prefix = '1 2 3 4 5 6 7 8'
 );
 CREATE TRIGGER session_text_insert AFTER INSERT ON session BEGIN
 	INSERT INTO session_text (rowid, vault_name, client, end_text)

@@ -317,9 +317,17 @@ static void sessions_are_found(void **state)
 	assert_int_equal(
 		COUNT(a, .text = "well", .before = c, .vault = "algebra"), 1);
 	assert_int_equal(COUNT(NULL, .text = "well OR nonsense"), 0);
+	run("UPDATE session SET state = 'recovered' WHERE id = ?1 AND ?2 = 0",
+	    b, 0);
+	assert_int_equal(COUNT(b, .state = "recovered"), 1);
+	assert_int_equal(COUNT(b, .state = "recovered", .text = "well"), 1);
+	assert_int_equal(COUNT(NULL, .state = "recovered", .text = "ill"), 0);
+	assert_int_equal(COUNT(NULL, .state = "recovered", .vault = "algebra"),
+			 0);
+	assert_int_equal(COUNT(c, .state = "ended", .text = "well"), 2);
 	/* No syntax gets through. */
 	assert_int_equal(COUNT(NULL, .text = "\" NEAR( * \"\" col:x"), 0);
-	assert_int_equal(COUNT(NULL, .text = "-"), 0);
+	assert_int_equal(COUNT(c, .text = "-"), 3);
 	assert_int_equal(COUNT(c, .text = "  "), 3);
 }
 
