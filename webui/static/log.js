@@ -1,32 +1,54 @@
 // Events: the audit log, and what happens now.
-import {action, api, h, notice, segment, time} from './ui.js';
+import {action, api, endReasons, h, notice, segment, time} from './ui.js';
 
 const PAGE = 100;
+const jobs = {render: 'rendering', export: 'export', replay: 'replay'};
+const refusals = {used: 'it was used before', expired: 'it has expired',
+		  unknown: 'it is none of ours',
+		  'foreign address': 'it belongs to another address'};
 const texts = {
-	'vault.state': (e) => `${e.vault} is ${e.state}`,
+	'vault.state': (e) => e.state === 'crashed' ? `${e.vault} crashed`
+		: `${e.vault} is ${e.state}`,
 	'vault.created': (e) => `${e.vault} was made`,
 	'vault.deleted': (e) => `${e.vault} was deleted`,
-	'session.started': (e) => `${e.client} watches ${e.vault}`,
+	'session.started': (e) => `${e.client} watches ${e.vault}` +
+		(e.view_only ? ', view only' : ''),
 	'session.ended': (e) => `session of ${e.vault} ended`,
-	'ticket.made': (e) => `ticket for ${e.vault}`,
-	'ticket.refused': (e) => `ticket from ${e.client} refused: ${e.why}`,
+	'ticket.made': (e) => `ticket for ${e.vault}` +
+		(e.session ? ', to replay a session' : '') +
+		(e.view_only ? ', view only' : ''),
+	'ticket.refused': (e) => `ticket from ${e.client} refused`,
 	'link.refused': (e) => `connection from ${e.client} refused`,
-	'job.ended': (e) => `${e.kind} ${e.state}`,
+	'job.ended': (e) => `${jobs[e.kind] || e.kind} ${e.state}`,
 	'gateway.restarted': () => 'the gateway was restarted',
 };
 const bad = new Set(['ticket.refused', 'link.refused', 'gateway.restarted']);
+/* What a row tells in other words, or what helps nobody who reads it. */
 const said = new Set(['seq', 'at', 'type', 'vault', 'session', 'client', 'kind',
-		      'state']);
+		      'state', 'view_only', 'expires_at', 'job', 'uuid',
+		      'text', 'why', 'reason', 'error', 'who']);
+
+function isBad(event) {
+	return bad.has(event.type) || event.state === 'crashed' ||
+		event.state === 'failed';
+}
 
 function describe(event) {
-	const rest = Object.entries(event).filter(([key, value]) =>
-		!said.has(key) && value !== null && value !== '' &&
-		!(key === 'why' && event.type === 'ticket.refused'));
+	const rest = [
+		event.text || endReasons[event.reason] || event.reason,
+		refusals[event.why] || event.why, event.error,
+		event.who && `by ${event.who === 'page' ? 'the page'
+			: event.who}`,
+		...Object.entries(event).filter(([key, value]) =>
+			!said.has(key) && value !== null && value !== '')
+			.map(([key, value]) => `${key} ${
+				typeof value === 'object'
+					? JSON.stringify(value) : value}`),
+	].filter(Boolean);
 	const text = texts[event.type]?.(event) || event.type;
 
 	return [text, rest.length ? h('span', {class: 'why'},
-		rest.map(([key, value]) => `${key} ${typeof value === 'object'
-			? JSON.stringify(value) : value}`).join(' · ')) : null];
+				      rest.join(' · ')) : null];
 }
 
 function row(event) {
@@ -36,7 +58,7 @@ function row(event) {
 		: event.vault ? h('a', {href: `#/vaults/${
 			segment(event.vault)}`}, event.vault) : '';
 
-	return h('tr', {class: bad.has(event.type) ? 'bad' : ''},
+	return h('tr', {class: isBad(event) ? 'bad' : ''},
 		h('td', {'data-label': 'When'}, time(event.at, true)),
 		h('td', {'data-label': 'Type'}, h('code', {}, event.type)),
 		h('td', {'data-label': 'What'}, ...describe(event)),

@@ -1,15 +1,8 @@
 // Sessions: the list with its filters, and one session with its video.
-import {action, api, confirm, duration, facts, h, later, notice, pill,
-	saveViewerFile, segment, size, time} from './ui.js';
+import {action, api, confirm, duration, endReasons, facts, h, later, notice,
+	pill, saveViewerFile, segment, size, time} from './ui.js';
 
 const PAGE = 100;
-const reasons = {
-	client: 'the viewer left', guest: 'the guest ended',
-	killed: 'ended by an operator', idle: 'idle for too long',
-	recording: 'the recording could not be written',
-	protocol: 'a side broke the protocol',
-	shutdown: 'the gateway was stopped', lost: 'the gateway was lost',
-};
 const videos = {
 	none: 'no video', queued: 'queued', rendering: 'rendering',
 	ready: 'video', failed: 'failed',
@@ -278,7 +271,7 @@ function player(id) {
 		render.hidden = atWork || session.state === 'live';
 		render.textContent = state === 'ready' ? 'Render again'
 			: 'Render video';
-		render.className = state === 'ready' ? 'quiet' : 'primary';
+		render.className = state === 'ready' ? '' : 'primary';
 	};
 	return element;
 }
@@ -292,7 +285,7 @@ function describe(session) {
 			session.hold ? [' ', pill('held')] : ''],
 		['Started', time(session.started_at, true)],
 		session.ended_at && ['Ended', time(session.ended_at, true),
-			` (${session.end_text || reasons[session.end_reason] ||
+			` (${session.end_text || endReasons[session.end_reason] ||
 			     session.end_reason || '?'})`],
 		['Duration', duration(lasted(session))],
 		['Sent', `${size(session.bytes_to_client)} to the viewer, ` +

@@ -84,7 +84,7 @@ export function size(bytes) {
 		bytes /= 1024;
 		i++;
 	}
-	return `${i ? bytes.toFixed(1) : bytes} ${units[i]}`;
+	return `${i ? bytes.toFixed(1).replace(/\.0$/, '') : bytes} ${units[i]}`;
 }
 
 export function duration(ms) {
@@ -109,6 +109,15 @@ export function time(text, withSeconds = false) {
 	return h('time', {datetime: text, title: text},
 		 format.format(new Date(text)));
 }
+
+/* Why a session ended. */
+export const endReasons = {
+	client: 'the viewer left', guest: 'the guest ended',
+	killed: 'ended by an operator', idle: 'idle for too long',
+	recording: 'the recording could not be written',
+	protocol: 'a side broke the protocol',
+	shutdown: 'the gateway was stopped', lost: 'the gateway was lost',
+};
 
 /* A word with a colour of its own that is never the only sign. */
 export function pill(state, text = state) {
