@@ -30,6 +30,7 @@ struct render {
 	uint64_t dirty_since; /* valid when dirty */
 	bool dirty;
 	uint64_t last_frame, last_key; /* valid when there are frames */
+	uint64_t last_key_frame;       /* its number */
 	uint64_t sound_end;            /* frames of sound given, 48 kHz */
 	uint64_t sound_frames;         /* of them real */
 };
@@ -88,22 +89,28 @@ static int take_sound(void *user, uint64_t at, const int16_t *samples,
 			     (unsigned)(frames - cut), error);
 }
 
-static bool wants_key(const struct render *r, uint64_t time, bool changed)
+/*
+ * Key frames cost most where little changes, and there a player comes from
+ * one to any moment in few frames; so they are rarer there.
+ */
+static bool wants_key(const struct render *r, uint64_t time)
 {
 	uint64_t distance = (uint64_t)r->options.key_seconds * SECOND;
 
 	if (!r->result->frames)
 		return true;
-	return time - r->last_key >= (changed ? distance : 6 * distance);
+	if (r->result->frames - r->last_key_frame < 2 * r->options.fps)
+		distance *= 6;
+	return time - r->last_key >= distance;
 }
 
 static int emit(struct render *r, uint64_t time, struct error *error)
 {
-	bool changed = screen_update(r->screen, &r->changed);
-	bool key = wants_key(r, time, changed);
+	bool key = wants_key(r, time);
 	struct encoder_canvas *canvas;
 	int bad;
 
+	screen_update(r->screen, &r->changed);
 	canvas = encoder_take(r->encoder, &r->changed, error);
 	if (!canvas)
 		return error->code;
@@ -112,8 +119,10 @@ static int emit(struct render *r, uint64_t time, struct error *error)
 	yuv_convert(r->screen, &canvas->stale, canvas->planes, canvas->strides);
 	bad = encoder_frame(r->encoder, canvas, time, key, error);
 	r->last_frame = time;
-	if (key)
+	if (key) {
 		r->last_key = time;
+		r->last_key_frame = r->result->frames;
+	}
 	r->result->frames++;
 	r->dirty = false;
 	if (!bad && time > SOUND_LAG)

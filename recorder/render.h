@@ -32,7 +32,8 @@ struct render_options {         /* 0 or NULL: the default in brackets */
 	const char *preset;     /* of libx264 [veryfast] */
 	unsigned threads;       /* of libx264 [2] */
 	unsigned key_seconds;   /* between key frames of a picture that
-				 * moves [10]; six times that when still */
+				 * moves [10]; at most six times that when
+				 * little changes */
 	unsigned sound_bitrate; /* of AAC, bit/s [128000] */
 	bool no_cursor;         /* leave the pointer out */
 };
