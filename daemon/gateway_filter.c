@@ -222,16 +222,56 @@ static void agent_header(struct filter *f, enum capture_direction direction)
 {
 	struct filter_agent *a = &f->agent[direction];
 	struct bytes b = bytes_of(a->header, AGENT_HEADER);
-	uint32_t type;
 
 	bytes_le32(&b);
-	type = bytes_le32(&b);
+	a->type = bytes_le32(&b);
 	bytes_le64(&b);
 	a->left = bytes_le32(&b);
-	a->drop = !agent_allows(f->rules, direction, type);
+	a->drop = !agent_allows(f->rules, direction, a->type);
 	a->header_have = 0;
 	if (!a->drop)
 		buffer_put(&f->body, a->header, AGENT_HEADER);
+}
+
+/*
+ * Capabilities follow a u32. Both sides are told not to try what would be
+ * dropped; a viewer then says so to its user instead of waiting.
+ */
+static void edit_capabilities(const struct filter_rules *r,
+			      enum capture_direction direction, uint8_t *data,
+			      size_t size)
+{
+	uint32_t word;
+
+	if (size < 8)
+		return;
+	word = bytes_get_le32(data + 4);
+	if (!r->clipboard_to_guest && !r->clipboard_from_guest)
+		word &= ~(UINT32_C(1) << VD_AGENT_CAP_CLIPBOARD |
+			  UINT32_C(1) << VD_AGENT_CAP_CLIPBOARD_BY_DEMAND |
+			  UINT32_C(1) << VD_AGENT_CAP_CLIPBOARD_SELECTION);
+	if (!r->file_transfer && direction == CAPTURE_TO_CLIENT)
+		word |= UINT32_C(1) << VD_AGENT_CAP_FILE_XFER_DISABLED;
+	bytes_put_le32(data + 4, word);
+}
+
+/* Data of the present message; n bytes, no more than are left of it. */
+static void agent_piece(struct filter *f, enum capture_direction direction,
+			const uint8_t *data, size_t n)
+{
+	struct filter_agent *a = &f->agent[direction];
+	uint8_t *copy;
+
+	a->left -= (uint32_t)n;
+	if (a->drop)
+		return;
+	copy = buffer_grow(&f->body, n);
+	if (!copy)
+		return;
+	memcpy(copy, data, n);
+	/* It is always in one chunk; if not, it goes on as it is. */
+	if (a->type == VD_AGENT_ANNOUNCE_CAPABILITIES && a->left == 0)
+		edit_capabilities(f->rules, direction, copy, n);
 }
 
 /*
@@ -255,9 +295,7 @@ static int agent_data(struct filter *f, enum capture_direction direction,
 
 		n = n < want ? n : want;
 		if (a->left) {
-			a->left -= (uint32_t)n;
-			if (!a->drop)
-				buffer_put(&f->body, p, n);
+			agent_piece(f, direction, p, n);
 			continue;
 		}
 		memcpy(a->header + a->header_have, p, n);

@@ -38,8 +38,9 @@ bool filter_allows_channel(const struct filter_rules *rules,
 struct filter_agent {
 	uint8_t header[20];
 	unsigned header_have;
-	uint32_t left;		/* of the present message's data */
-	bool drop;		/* the present message */
+	uint32_t type;		/* of the present message */
+	uint32_t left;		/* of its data */
+	bool drop;
 };
 
 struct filter {

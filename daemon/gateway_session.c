@@ -21,6 +21,7 @@
 #define STATE_NS (2 * GATEWAY_SECOND)
 #define TICK_NS (GATEWAY_SECOND / 2)
 #define TICKS 4 /* after the last bytes: closes the frame, syncs the file */
+#define CHANNELS_MAX 64 /* open at a time; a viewer has about ten */
 #define SIGNATURE_NS (60 * GATEWAY_SECOND) /* control may be restarting */
 
 static struct session *find(struct gateway_worker *w, const char *id)
@@ -30,6 +31,15 @@ static struct session *find(struct gateway_worker *w, const char *id)
 	while (s && strcmp(s->id, id) != 0)
 		s = s->next;
 	return s;
+}
+
+static unsigned count_channels(const struct session *s)
+{
+	unsigned n = 0;
+
+	for (const struct channel *ch = s->channels; ch; ch = ch->next)
+		n++;
+	return n;
 }
 
 static void report(struct session *s)
@@ -42,8 +52,7 @@ static void report(struct session *s)
 	};
 
 	memcpy(state.session, s->id, sizeof(state.session));
-	for (struct channel *ch = s->channels; ch; ch = ch->next)
-		state.channels++;
+	state.channels = count_channels(s);
 	gateway_tell_from(s->worker, IPC_STATE, &state, sizeof(state));
 }
 
@@ -248,6 +257,7 @@ static struct session *new_session(struct gateway_worker *w,
 	const struct ipc_redeemed *r = &arrival->redeemed;
 	struct session *s = calloc(1, sizeof(*s));
 	struct error error;
+	bool failed = false;
 
 	if (!s) {
 		if (arrival->capture >= 0)
@@ -261,7 +271,11 @@ static struct session *new_session(struct gateway_worker *w,
 	s->next = w->sessions;
 	w->sessions = s;
 	filter_rules_set(&s->rules, &r->policy, r->view_only, r->is_replay);
-	if (arrival->capture >= 0 && start_writer(s, arrival, &error) < 0)
+	if (arrival->capture >= 0)
+		failed = start_writer(s, arrival, &error) < 0;
+	else if (!r->is_replay && r->policy.record == POLICY_RECORD_REQUIRED)
+		failed = error_set(&error, EINVAL, "no file was opened for it");
+	if (failed)
 		recording_failed(s, &error);
 	if (r->policy.idle_timeout && !r->is_replay) {
 		s->idle_due =
@@ -280,6 +294,11 @@ void session_arrive(struct gateway_loop *loop, struct gateway_task *task)
 					    : find(w, arrival->session);
 	int number = -1;
 
+	if (s && count_channels(s) >= CHANNELS_MAX) {
+		channel_refuse(w, arrival, SPICE_LINK_ERR_ERROR);
+		free(arrival);
+		return;
+	}
 	if (s && s->writer && !s->is_ending) {
 		number = capture_writer_open_channel(
 			s->writer, gateway_realtime(), &error);

@@ -31,8 +31,8 @@
 #include "daemon/ipc.h"
 #include "daemon/tls_files.h"
 
-#define HARNESS_TICKETS 64
-#define HARNESS_ENDS 64
+#define HARNESS_TICKETS 128
+#define HARNESS_ENDS 128
 
 struct harness_ticket {
 	char text[64];
@@ -41,6 +41,7 @@ struct harness_ticket {
 	bool view_only, replay;
 	char capture[256]; /* file, "" none, "fd" in capture_fd */
 	int capture_fd;
+	bool must_record; /* even if there is no file: a mistake */
 	bool used;
 };
 
@@ -152,6 +153,8 @@ static void harness_redeem(struct harness *h, const struct ipc_redeem *ask)
 					O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
 					0600);
 		r.recorded = n == 2;
+		if (!r.recorded && !t->must_record)
+			r.policy.record = POLICY_RECORD_OFF;
 	}
 	harness_send(h, IPC_REDEEMED, &r, fds, n);
 	for (unsigned i = 0; i < n; i++)

@@ -10,6 +10,13 @@
 #include "recorder/capture_reader.h"
 #include "recorder/framer.h"
 
+/* kB of an idle session with four channels */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SESSION_MEMORY (32 << 10)
+#else
+#define SESSION_MEMORY 1024
+#endif
+
 static struct harness h;
 static SSL_CTX *tls;
 static unsigned tests, failures;
@@ -322,6 +329,77 @@ static void test_recording_fails(void)
 	   "and its end says what is missing");
 }
 
+/* Control made a mistake: nothing to record into. */
+static void test_no_recording(void)
+{
+	struct peer p;
+	int r;
+
+	harness_ticket(&h, "nowhere")->must_record = true;
+	p = open_from(NULL, "nowhere", 1, 0, true, &r);
+	ok(r == SPICE_LINK_ERR_ERROR && ended_as("nowhere", IPC_END_RECORDING),
+	   "record=required without a file is no session");
+	peer_close(&p);
+}
+
+#define IDLE 20
+
+static unsigned long switches_of(pid_t pid)
+{
+	char command[160];
+	unsigned long n = 0;
+	FILE *f;
+
+	snprintf(command, sizeof(command),
+		 "cat /proc/%d/task/*/status | awk '/^voluntary/ {n += $2} "
+		 "END {print n}'",
+		 (int)pid);
+	f = popen(command, "r");
+	if (!f || fscanf(f, "%lu", &n) != 1)
+		n = 0;
+	if (f)
+		pclose(f);
+	return n;
+}
+
+/* Recorded sessions of four channels each, in which nothing moves. */
+static void test_idle(void)
+{
+	unsigned long before = memory_of(h.gateway), after, switches;
+	struct peer p[IDLE][4];
+	char name[16], path[IDLE][256];
+	bool is_quiet = false;
+
+	for (int i = 0; i < IDLE; i++) {
+		snprintf(name, sizeof(name), "idle-%d", i);
+		new_ticket(name, true);
+		strcpy(path[i], capture_path);
+		for (unsigned type = 1; type <= 4; type++) {
+			p[i][type - 1] = open_channel(name, type, true);
+			comes_back(&p[i][type - 1], ECHO, 50000);
+		}
+	}
+	/* Frames are closed, files on disk, refused links counted ... */
+	for (int i = 0; i < 10 && !is_quiet; i++) {
+		switches = switches_of(h.gateway);
+		sleep(2);
+		is_quiet = switches && switches_of(h.gateway) == switches;
+	}
+	ok(is_quiet, "idle sessions wake nobody up");
+	after = memory_of(h.gateway);
+	if (!ok(after < before + IDLE * SESSION_MEMORY,
+		"and are small in memory"))
+		printf("# %lu kB before, %lu kB with %d sessions\n", before,
+		       after, IDLE);
+	for (int i = 0; i < IDLE; i++) {
+		for (int k = 3; k >= 0; k--)
+			peer_close(&p[i][k]);
+		snprintf(name, sizeof(name), "idle-%d", i);
+		end_of(name);
+		unlink(path[i]);
+	}
+}
+
 static void test_inputs(void)
 {
 	static const uint8_t down[] = {0x1e, 0, 0, 0}, zeros[4];
@@ -406,13 +484,22 @@ static void test_back_pressure(void)
 	ended_as("slow", IPC_END_CLIENT);
 }
 
+static void *open_waiting(void *cookie)
+{
+	*(struct peer *)cookie = open_channel("waits", 1, true);
+	return NULL;
+}
+
 static void test_control_restarts(void)
 {
 	struct peer p, q;
+	struct peer waiting;
 	struct ipc_hello hello;
+	pthread_t thread;
 	int r;
 
 	new_ticket("outlive", true);
+	new_ticket("waits", false);
 	new_ticket("late", false);
 	p = open_channel("outlive", 1, true);
 	comes_back(&p, ECHO, 10);
@@ -424,6 +511,8 @@ static void test_control_restarts(void)
 	peer_close(&q);
 	peer_close(&p);
 	usleep(300000);
+	pthread_create(&thread, NULL, open_waiting, &waiting);
+	usleep(300000);
 	hello = harness_connect(&h);
 	ok(hello.is_set_up == 1 && hello.sessions == 1 && hello.port == h.port,
 	   "control finds the gateway and its session again");
@@ -431,6 +520,11 @@ static void test_control_restarts(void)
 	ok(ended_as("outlive", IPC_END_CLIENT) && end_of("outlive")->is_signed,
 	   "and signs what ended in between");
 	ok(read_capture(capture_path).is_signed, "its recording is signed");
+	pthread_join(thread, NULL);
+	ok(comes_back(&waiting, ECHO, 1),
+	   "a viewer that came in between has waited for it");
+	peer_close(&waiting);
+	ended_as("waits", IPC_END_CLIENT);
 	p = open_channel("late", 1, true);
 	ok(comes_back(&p, ECHO, 1), "new sessions are let in again");
 	peer_close(&p);
@@ -476,7 +570,9 @@ int main(int argc, char **argv)
 	test_tickets();
 	test_ends();
 	test_recording_fails();
+	test_no_recording();
 	test_inputs();
+	test_idle();
 	test_back_pressure();
 	test_control_restarts();
 	ok(harness_stop(&h) == 0, "told to quit, the gateway exits");

@@ -109,7 +109,6 @@ static void the_agent_obeys_the_policy(void **state)
 		{VD_AGENT_FILE_XFER_STATUS, "nnnn", "nnnn"},
 		{VD_AGENT_FILE_XFER_DATA, "nnnn", "nnnn"},
 		{VD_AGENT_MONITORS_CONFIG, "yyyy", "yyyy"},
-		{VD_AGENT_ANNOUNCE_CAPABILITIES, "yyyy", "yyyy"},
 		{VD_AGENT_MOUSE_STATE, "yyyy", "yyyy"},
 		{VD_AGENT_MAX_CLIPBOARD, "yyyy", "yyyy"},
 	};
@@ -129,6 +128,38 @@ static void the_agent_obeys_the_policy(void **state)
 	begin(SPICE_CHANNEL_MAIN, "file-transfer", "on", false);
 	assert_true(agent_passes(TO_GUEST, VD_AGENT_FILE_XFER_DATA));
 	assert_true(agent_passes(TO_CLIENT, VD_AGENT_FILE_XFER_STATUS));
+}
+
+static uint32_t announced(enum capture_direction d, uint32_t word)
+{
+	uint8_t bytes[28];
+	struct filter_verdict v;
+
+	agent_message(bytes, VD_AGENT_ANNOUNCE_CAPABILITIES, 8);
+	bytes_put_le32(bytes + 24, word);
+	start_agent();
+	v = say(d, d == TO_GUEST ? CLIENT_AGENT : SERVER_AGENT, bytes, 28);
+	assert_int_equal(v.size, 28);
+	assert_memory_equal(v.body, bytes, 24);
+	return bytes_get_le32(v.body + 24);
+}
+
+static void nobody_is_told_of_what_is_forbidden(void **state)
+{
+	uint32_t clipboard = 1 << VD_AGENT_CAP_CLIPBOARD |
+			     1 << VD_AGENT_CAP_CLIPBOARD_BY_DEMAND |
+			     1 << VD_AGENT_CAP_CLIPBOARD_SELECTION;
+	uint32_t no_files = 1 << VD_AGENT_CAP_FILE_XFER_DISABLED;
+
+	(void)state;
+	begin(SPICE_CHANNEL_MAIN, NULL, NULL, false);
+	assert_int_equal(announced(TO_CLIENT, 0x5ff),
+			 (0x5ff & ~clipboard) | no_files);
+	assert_int_equal(announced(TO_GUEST, 0x5ff), 0x5ff & ~clipboard);
+	begin(SPICE_CHANNEL_MAIN, "clipboard", "to-guest", false);
+	assert_int_equal(announced(TO_GUEST, 0x5ff), 0x5ff);
+	begin(SPICE_CHANNEL_MAIN, "file-transfer", "on", false);
+	assert_int_equal(announced(TO_CLIENT, 0x5ff), 0x5ff & ~clipboard);
 }
 
 static void a_view_changes_nothing(void **state)
@@ -340,6 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
 		TEST(the_agent_obeys_the_policy),
+		TEST(nobody_is_told_of_what_is_forbidden),
 		TEST(a_view_changes_nothing),
 		TEST(the_agent_s_stream_may_be_cut_anywhere),
 		TEST(half_a_message_before_the_start_is_no_trick),
