@@ -367,7 +367,7 @@ static void test_idle(void)
 {
 	unsigned long before = memory_of(h.gateway), after, switches;
 	struct peer p[IDLE][4];
-	char name[16], path[IDLE][256];
+	char name[32], path[IDLE][256];
 	bool is_quiet = false;
 
 	for (int i = 0; i < IDLE; i++) {
