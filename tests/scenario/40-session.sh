@@ -35,7 +35,7 @@ session=$(ctl --json session list | jq -r '.[0].id')
 ok "the .vv deleted itself" wait_for 5 test ! -e "$work/a.vv"
 
 # Nothing of the guest listens, neither TCP nor Unix (but libvirt's monitor).
-guest_pids=$(pgrep -f "guest=lesson")
+guest_pids=$(guest_pid lesson)
 listeners()
 {
 	for pid in $guest_pids; do

@@ -34,8 +34,11 @@ ok "no part of it is root's" daemons
 ok "a vault is made" vault_create lesson || finish
 ok "it starts" ctl vault start lesson || finish
 ok "it plays" wait_for 120 serial_says lesson '^PLAYER playing' || finish
-ok "QEMU is nobody's" sh -c \
-	"[ \"\$(ps -o user= -p \$(pgrep -f guest=lesson | head -1))\" = nobody ]"
+qemu_user()
+{
+	[ "$(ps -o user= -p "$(guest_pid lesson)")" = nobody ]
+}
+ok "QEMU is nobody's" qemu_user
 ok "nobody makes a ticket" as_nobody "$BUILDDIR/mediavmctl" \
 	--socket "$run/api.sock" connect lesson --vv "$work/u.vv" || finish
 ok "a session is watched" as_nobody "$BUILDDIR/tests/scenario/spice_watch" \

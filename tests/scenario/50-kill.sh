@@ -116,7 +116,7 @@ ok "through which a viewer comes in" watch third || finish
 
 # The guest.
 sleep 2
-kill -9 $(pgrep -f "guest=lesson")
+kill -9 $(guest_pid lesson)
 wait "$watcher"
 ok "the session of a killed guest ends" wait_for 15 state_is ended
 ok "because of the guest" sh -c "[ '$(reason)' = guest ]"

@@ -183,6 +183,12 @@ serial_says()
 	serial "$1" | grep -a "$2"
 }
 
+# guest_pid NAME: the QEMU of a vault of ours.
+guest_pid()
+{
+	pgrep -f "guest=$1,.*$work"
+}
+
 # x_start: an X server of our own with a window manager; sets DISPLAY.
 x_start()
 {
