@@ -5,10 +5,10 @@
  * daemon on it), then makes what struct control lists, from top to bottom,
  * and serves until a signal:
  *
- *   SIGTERM  leaves; gateway, sessions and guests go on, and the next
- *            control finds them again. So a restart costs nobody anything.
- *   SIGINT   (Ctrl-C) ends the gateway and its sessions too, since nobody
- *            at a terminal expects a port to stay taken. Guests go on.
+ *   SIGTERM  (and SIGHUP) leaves; gateway, sessions and guests go on, and the
+ * next control finds them again. So a restart costs nobody anything. SIGINT
+ * (Ctrl-C) ends the gateway and its sessions too, since nobody at a terminal
+ * expects a port to stay taken. Guests go on.
  */
 #include "daemon/control.h"
 
@@ -45,6 +45,7 @@
 #include "webui/webui.h"
 
 #define SWEEP_S 3600
+#define JOB_KEPT_US (30 * 86400 * 1000000ll)
 #define TICKET_KEPT_US (24 * 3600 * 1000000ll) /* after their end */
 #define LIBVIRT_SOCKET \
 	"/libvirt/lib/qemu/domain-1234-" \
@@ -277,6 +278,7 @@ static void stop(struct control *control, bool quit)
 static void sweep(struct control *control)
 {
 	ticket_sweep(control->catalogue, units_now_us() - TICKET_KEPT_US);
+	jobs_sweep(control->jobs, units_now_us() - JOB_KEPT_US);
 	session_sweep(control);
 }
 

@@ -51,6 +51,8 @@ void job_cancel_session(struct jobs *jobs, const char *session);
 bool job_of_session(struct jobs *jobs, const char *session,
 		    char id[JOB_ID_SIZE]);
 unsigned jobs_active(struct jobs *jobs);
+/* Forgets jobs that ended before the time, and replays nobody came to see. */
+void jobs_sweep(struct jobs *jobs, int64_t before);
 
 /* `mediavmd job KIND …`: the job's own process; an exit status. */
 int job_main(int argc, char **argv);

@@ -10,6 +10,7 @@
 #include "daemon/control.h"
 #include "daemon/units.h"
 
+#define UNSEEN_US (3600 * 1000000ll) /* of a replay; its ticket ends before */
 #define COLUMNS "id, kind, session, state, created_at, ended_at, error"
 
 void running_add(struct jobs *jobs, struct running *running)
@@ -211,4 +212,21 @@ unsigned jobs_active(struct jobs *jobs)
 		count++;
 	pthread_mutex_unlock(&jobs->lock);
 	return count;
+}
+
+void jobs_sweep(struct jobs *jobs, int64_t before)
+{
+	struct catalogue *catalogue = jobs->control->catalogue;
+
+	catalogue_write(catalogue,
+			"DELETE FROM job WHERE state NOT IN "
+			"('queued', 'running') AND ended_at < ?",
+			CATALOGUE_VALUES(catalogue_int(before)), NULL, NULL,
+			NULL);
+	catalogue_write(
+		catalogue,
+		"DELETE FROM job WHERE state = 'queued' AND "
+		"kind = 'replay' AND created_at < ?",
+		CATALOGUE_VALUES(catalogue_int(units_now_us() - UNSEEN_US)),
+		NULL, NULL, NULL);
 }
