@@ -265,6 +265,31 @@ static int opaque(struct draw *draw, struct error *error)
 	return 0;
 }
 
+static int rop3(struct draw *draw, struct error *error)
+{
+	pixman_box32_t src;
+	uint8_t code, mode;
+	int r = read_image(draw, error);
+
+	if (!r)
+		r = read_part(draw, &src, error);
+	if (!r)
+		r = read_brush(draw, error);
+	if (r)
+		return r;
+	code = bytes_u8(&draw->in);
+	mode = bytes_u8(&draw->in);
+	draw->source = raster_image(draw->image, &src, &draw->box, mode);
+	r = read_mask(draw, error);
+	if (!r && draw->source.how != RASTER_PLAIN)
+		return error_set(error, ENOTSUP,
+				 "draw_rop3 with scaling is not drawn");
+	if (!r)
+		raster_rop3(draw->surface, &draw->region, &draw->source,
+			    &draw->brush, code, &draw->mask);
+	return r;
+}
+
 static int constant(struct draw *draw, uint16_t rop, struct error *error)
 {
 	int r = read_mask(draw, error);
@@ -330,17 +355,9 @@ static int copy_bits(struct draw *draw, struct error *error)
  */
 static int not_drawn(struct draw *draw, uint16_t type, struct error *error)
 {
-	pixman_box32_t src;
 	int r = 0;
 
 	switch (type) {
-	case DISPLAY_MESSAGE_draw_rop3:
-		r = read_image(draw, error);
-		if (!r)
-			r = read_part(draw, &src, error);
-		if (!r)
-			r = read_brush(draw, error);
-		break;
 	case DISPLAY_MESSAGE_draw_composite:
 		bytes_le32(&draw->in);
 		r = read_image(draw, error);
@@ -372,6 +389,8 @@ static int operate(struct draw *draw, uint16_t type, struct error *error)
 		return constant(draw, ROPD_WHITENESS, error);
 	case DISPLAY_MESSAGE_draw_invers:
 		return constant(draw, ROPD_INVERS, error);
+	case DISPLAY_MESSAGE_draw_rop3:
+		return rop3(draw, error);
 	case DISPLAY_MESSAGE_draw_transparent:
 		return transparent(draw, error);
 	case DISPLAY_MESSAGE_draw_alpha_blend:

@@ -92,6 +92,16 @@ static void write_span(const struct surface *surface,
 			row[i] = span[i] & surface->bits;
 }
 
+/* The source's pixels in the surface's bits. */
+static void fetch_narrow(const struct surface *surface,
+			 const struct raster_source *source, int32_t x,
+			 int32_t y, uint32_t *span, unsigned n)
+{
+	raster_fetch(source, x, y, span, n);
+	if (source->how != RASTER_SOLID)
+		surface_narrow(surface, span, n);
+}
+
 static void paint_box(struct surface *surface, const pixman_box32_t *box,
 		      const struct raster_source *source,
 		      const struct raster_rop *rop,
@@ -104,9 +114,7 @@ static void paint_box(struct surface *surface, const pixman_box32_t *box,
 			uint32_t *row = surface_row(surface, y) + x;
 			unsigned n = box->x2 - x < SPAN ? box->x2 - x : SPAN;
 
-			raster_fetch(source, x, y, span, n);
-			if (source->how != RASTER_SOLID)
-				surface_narrow(surface, span, n);
+			fetch_narrow(surface, source, x, y, span, n);
 			combine(rop, span, row, n);
 			write_span(surface, mask, x, y, span, row, n);
 		}
@@ -137,6 +145,44 @@ void raster_paint(struct surface *surface, pixman_region32_t *region,
 			copy_box(surface, &boxes[i], source);
 		else
 			paint_box(surface, &boxes[i], source, &rop, mask);
+	surface_touch(surface, region);
+}
+
+static uint32_t ternary(uint8_t code, uint32_t p, uint32_t s, uint32_t d)
+{
+	uint32_t out = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		if (code >> i & 1)
+			out |= (i & 4 ? p : ~p) & (i & 2 ? s : ~s) &
+			       (i & 1 ? d : ~d);
+	return out;
+}
+
+void raster_rop3(struct surface *surface, pixman_region32_t *region,
+		 const struct raster_source *source,
+		 const struct raster_source *brush, uint8_t code,
+		 const struct raster_mask *mask)
+{
+	uint32_t s[SPAN], p[SPAN];
+	const pixman_box32_t *boxes;
+	int count;
+
+	boxes = pixman_region32_rectangles(region, &count);
+	for (const pixman_box32_t *box = boxes; box < boxes + count; box++)
+		for (int32_t y = box->y1; y < box->y2; y++)
+			for (int32_t x = box->x1; x < box->x2; x += SPAN) {
+				uint32_t *row = surface_row(surface, y) + x;
+				unsigned n =
+					box->x2 - x < SPAN ? box->x2 - x : SPAN;
+
+				fetch_narrow(surface, source, x, y, s, n);
+				fetch_narrow(surface, brush, x, y, p, n);
+				for (unsigned i = 0; i < n; i++)
+					s[i] = ternary(code, p[i], s[i],
+						       row[i]);
+				write_span(surface, mask, x, y, s, row, n);
+			}
 	surface_touch(surface, region);
 }
 

@@ -81,6 +81,14 @@ void raster_mask_clip(const struct raster_mask *mask,
 void raster_paint(struct surface *surface, pixman_region32_t *region,
 		  const struct raster_source *source, struct raster_rop rop,
 		  const struct raster_mask *mask);
+/*
+ * A ternary operation: bit (P << 2 | S << 1 | D) of the code is the result
+ * for brush bit P, source bit S and destination bit D.
+ */
+void raster_rop3(struct surface *surface, pixman_region32_t *region,
+		 const struct raster_source *source,
+		 const struct raster_source *brush, uint8_t code,
+		 const struct raster_mask *mask);
 /* Pixels whose low 24 bits equal the key stay away. */
 void raster_transparent(struct surface *surface, pixman_region32_t *region,
 			const struct raster_source *source, uint32_t key);

@@ -171,6 +171,36 @@ static struct command *random_opaque(void)
 	return c;
 }
 
+/*
+ * A ternary code that needs all three operands. The server knows no others
+ * (drivers use other operations for them) and gives up when it meets one.
+ */
+static uint8_t random_code(void)
+{
+	uint8_t c;
+
+	do
+		c = (uint8_t)next_random();
+	while ((c >> 4) == (c & 0x0f) || (c >> 2 & 0x33) == (c & 0x33) ||
+	       (c >> 1 & 0x55) == (c & 0x55));
+	return c;
+}
+
+static struct command *random_rop3(void)
+{
+	struct command *c = command_new(QXL_DRAW_ROP3, random_box());
+	QXLRop3 *rop3 = &c->drawable.u.rop3;
+	QXLImage *image = random_image(c, random_format());
+
+	rop3->src_bitmap = (uintptr_t)image;
+	rop3->src_area = random_part(image, &c->drawable.bbox, false);
+	rop3->scale_mode = pick(0, 1);
+	rop3->rop3 = random_code();
+	random_brush(c, &rop3->brush);
+	random_mask(c, &rop3->mask);
+	return c;
+}
+
 static struct command *random_constant(void)
 {
 	static const uint8_t types[] = {QXL_DRAW_BLACKNESS, QXL_DRAW_WHITENESS,
@@ -247,6 +277,7 @@ static void draw_some(struct command *(*make)(void), int count)
 OPERATION(fill)
 OPERATION(copy)
 OPERATION(opaque)
+OPERATION(rop3)
 OPERATION(constant)
 OPERATION(transparent)
 OPERATION(alpha_blend)
@@ -270,6 +301,7 @@ static void change_to_16_bits(void **state)
 	draw_some(random_fill, 60);
 	draw_some(random_copy, 60);
 	draw_some(random_opaque, 60);
+	draw_some(random_rop3, 60);
 	draw_some(random_constant, 20);
 	draw_some(random_copy_bits, 60);
 }
@@ -280,6 +312,7 @@ int main(void)
 		cmocka_unit_test(fill),
 		cmocka_unit_test(copy),
 		cmocka_unit_test(opaque),
+		cmocka_unit_test(rop3),
 		cmocka_unit_test(constant),
 		cmocka_unit_test(transparent),
 		cmocka_unit_test(alpha_blend),
