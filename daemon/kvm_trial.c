@@ -64,8 +64,17 @@ static void say_permission(const char *path, char *reason, size_t size)
 	char names[4096];
 	struct stat st;
 
-	if (stat(path, &st) == 0)
+	if (stat(path, &st) == 0) {
+		if (st.st_gid == 0 || (st.st_mode & 060) != 060) {
+			snprintf(reason, size,
+				 "no permission to open %s, which is root's "
+				 "alone: chgrp kvm %s && chmod 660 %s, add "
+				 "this user to group kvm and start again",
+				 path, path, path);
+			return;
+		}
 		getgrgid_r(st.st_gid, &group, names, sizeof(names), &found);
+	}
 	snprintf(reason, size,
 		 "no permission to open %s: add this user to group %s "
 		 "(usermod -aG %s USER) and start again",

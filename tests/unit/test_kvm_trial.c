@@ -155,18 +155,25 @@ static void permission_says_which_group(void **state)
 	int fd = mkstemp(path);
 
 	(void)state;
-	if (geteuid() == 0) {
-		fchown(fd, 0, 0);
-		assert_int_equal(seteuid(65534), 0);
-	} else {
+	if (geteuid() != 0) {
 		fchmod(fd, 0);
-	}
-	assert_false(kvm_trial_device(path, reason, 400));
-	if (getuid() == 0)
+		assert_false(kvm_trial_device(path, reason, 400));
+		assert_non_null(strstr(reason, "chgrp kvm"));
+	} else {
+		assert_int_equal(fchown(fd, 0, 1), 0);
+		fchmod(fd, 0660);
+		assert_int_equal(seteuid(65534), 0);
+		assert_false(kvm_trial_device(path, reason, 400));
 		assert_int_equal(seteuid(0), 0);
+		assert_non_null(strstr(reason, "usermod -aG daemon"));
+		assert_int_equal(fchown(fd, 0, 0), 0);
+		assert_int_equal(seteuid(65534), 0);
+		assert_false(kvm_trial_device(path, reason, 400));
+		assert_int_equal(seteuid(0), 0);
+		assert_non_null(strstr(reason, "chgrp kvm"));
+	}
 	close(fd);
 	unlink(path);
-	assert_non_null(strstr(reason, "add this user to group"));
 }
 
 /* Whatever this host is, there is an answer and it has a reason. */
