@@ -87,10 +87,10 @@ static int begin(struct session *session)
 	return capture;
 }
 
-static void end(const char *id)
+static void end(const char *id, uint64_t bytes)
 {
 	struct ipc_ended ended = {.reason = IPC_END_CLIENT,
-				  .bytes_to_client = 7,
+				  .bytes_to_client = bytes,
 				  .capture_bytes = 9,
 				  .capture_sha256 = {1}};
 
@@ -202,15 +202,16 @@ static void the_gateways_word_wins(void **state)
 	(void)state;
 	close(begin(&session));
 	session_recover(&control, session.id, "the gateway crashed");
-	end(session.id);
+	end(session.id, 7);
 	reread(&session);
 	assert_string_equal(session.state, "ended");
 	assert_string_equal(session.end_reason, "client");
 	assert_int_equal(session.bytes_to_client, 7);
 	/* Told twice, it is acknowledged twice and changes nothing. */
-	end(session.id);
+	end(session.id, 8);
 	session_scan_recovered(&control);
 	reread(&session);
+	assert_int_equal(session.bytes_to_client, 7);
 	assert_int_equal(session.capture_bytes, 9);
 }
 
@@ -242,7 +243,7 @@ static void live_and_held_ones_are_not_deleted(void **state)
 	close(begin(&session));
 	session_path(&control, session.id, NULL, path);
 	assert_int_equal(session_delete(&control, session.id, NULL), -EBUSY);
-	end(session.id);
+	end(session.id, 7);
 	assert_int_equal(session_hold(&control, session.id, true, NULL), 0);
 	assert_int_equal(session_delete(&control, session.id, NULL), -EBUSY);
 	assert_int_equal(access(path, F_OK), 0);
