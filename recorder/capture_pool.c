@@ -8,7 +8,8 @@
 #include <zstd.h>
 
 #define LEVEL 1
-#define LEVEL_BEHIND -10               /* three times as fast, little larger */
+#define LEVEL_FAST -10                 /* three times as fast, little larger */
+#define FAST_MBS 32                    /* MB/s of a session, from there on */
 #define BEHIND (2 * CAPTURE_FRAME_MAX) /* of one file, waiting */
 #define FREE_CHUNKS_MAX 4
 #define FREE_CHUNKS_BUSY (CAPTURE_BACKLOG_MAX / CAPTURE_FRAME_MAX)
@@ -153,6 +154,17 @@ static void write_ready(struct capture_pool *pool, struct capture_writer *w)
 	bury(pool, w);
 }
 
+/* A session must not wait for its recording if a faster way helps. */
+static int level_for(const struct chunk *c)
+{
+	uint64_t us = (c->last_time - c->first_time) / 1000;
+
+	if (atomic_load(&c->writer->file.backlog) > BEHIND ||
+	    (c->size > CAPTURE_FRAME_MAX / 2 && us * FAST_MBS < c->size))
+		return LEVEL_FAST;
+	return LEVEL;
+}
+
 static void compress_chunk(ZSTD_CCtx *zstd, struct chunk *c)
 {
 	struct capture_file *file = &c->writer->file;
@@ -160,10 +172,7 @@ static void compress_chunk(ZSTD_CCtx *zstd, struct chunk *c)
 
 	if (!c->size || atomic_load(&file->failure))
 		return;
-	/* A session must not wait for its recording if a faster way helps. */
-	ZSTD_CCtx_setParameter(
-		zstd, ZSTD_c_compressionLevel,
-		atomic_load(&file->backlog) > BEHIND ? LEVEL_BEHIND : LEVEL);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level_for(c));
 	n = ZSTD_compress2(zstd, c->packed, CHUNK_PACKED_MAX, c->plain,
 			   c->size);
 	if (ZSTD_isError(n) || n > CHUNK_PACKED_MAX - CAPTURE_ENTRY_SIZE)

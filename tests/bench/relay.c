@@ -14,10 +14,11 @@
 #include <sys/stat.h>
 
 #define RUNS 5
-#define RUN_BYTES (256u << 20)
+
 #define MIX_BYTES (24u << 20)
-#define PINGS 2000
-#define SEND_BYTES 101 /* u64: so many bytes of the mix */
+#define RUN_BYTES (10 * MIX_BYTES) /* whole messages */
+#define PINGS 500                  /* a run */
+#define SEND_BYTES 101             /* u64: so many bytes of the mix */
 #define SEND_BACK 102
 
 enum { DIRECT, GATEWAY, RECORDING, STUNNEL, HAPROXY, RELAYS };
@@ -28,7 +29,7 @@ static struct relay {
 	pid_t pid;
 	bool tls;
 	double mbs[RUNS], cpu;
-	double p50, p99;
+	double delays[RUNS * PINGS], p50, p99; /* us */
 	char ticket[32];
 } relays[RELAYS] = {
 	[DIRECT] = {.name = "direct, no TLS"},
@@ -197,9 +198,8 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void run_delay(struct relay *r, struct peer *p)
+static void run_delay(struct relay *r, struct peer *p, int run)
 {
-	static double delays[PINGS];
 	uint8_t body[20] = {0};
 	uint16_t type;
 	struct timespec at;
@@ -218,11 +218,8 @@ static void run_delay(struct relay *r, struct peer *p)
 		if (peer_send(p, SEND_BACK, body, sizeof(body)) < 0 ||
 		    peer_receive(p, &type, body, sizeof(body)) < 0)
 			exit(1);
-		delays[i] = (now() - begin) * 1e6;
+		r->delays[run * PINGS + i] = (now() - begin) * 1e6;
 	}
-	qsort(delays, PINGS, sizeof(delays[0]), by_value);
-	r->p50 = delays[PINGS / 2];
-	r->p99 = delays[PINGS * 99 / 100];
 }
 
 __attribute__((format(printf, 2, 3))) static void
@@ -328,7 +325,26 @@ static void open_all(SSL_CTX *tls, struct peer *mains, struct peer *displays)
 	}
 }
 
-static void print(const struct harness *h)
+/* The first run warms up. */
+static void measure(struct peer *displays)
+{
+	for (int run = -1; run < RUNS; run++)
+		for (int i = 0; i < RELAYS; i++) {
+			struct relay *r = &relays[i];
+			double cpu = cpu_of(r->pid), mbs;
+
+			mbs = run_throughput(r, &displays[i], RUN_BYTES);
+			if (i == RECORDING)
+				usleep(300000); /* its backlog is its cost */
+			if (run < 0)
+				continue;
+			r->mbs[run] = mbs;
+			r->cpu += cpu_of(r->pid) - cpu;
+			run_delay(r, &displays[i], run);
+		}
+}
+
+static void print(void)
 {
 	struct stat st;
 	char path[256];
@@ -342,6 +358,9 @@ static void print(const struct harness *h)
 		struct relay *r = &relays[i];
 
 		qsort(r->mbs, RUNS, sizeof(r->mbs[0]), by_value);
+		qsort(r->delays, RUNS * PINGS, sizeof(r->delays[0]), by_value);
+		r->p50 = r->delays[RUNS * PINGS / 2];
+		r->p99 = r->delays[RUNS * PINGS * 99 / 100];
 		printf("%-24s %8.0f ", r->name, r->mbs[RUNS / 2]);
 		if (i == DIRECT)
 			printf("%12s ", "-");
@@ -359,7 +378,6 @@ static void print(const struct harness *h)
 		printf("recorded %.0f MB into %.0f MB\n",
 		       (double)(RUNS + 1) * RUN_BYTES / 1e6,
 		       (double)st.st_size / 1e6);
-	(void)h;
 }
 
 static void clean_up(struct harness *h)
@@ -423,29 +441,13 @@ int main(int argc, char **argv)
 	relays[DIRECT].port = guest_port;
 	start_others(&h);
 	open_all(tls, mains, displays);
-	for (int run = -1; run < RUNS; run++)
-		for (int i = 0; i < RELAYS; i++) {
-			struct relay *r = &relays[i];
-			double cpu = cpu_of(r->pid);
-			double mbs = run_throughput(r, &displays[i],
-						    run < 0 ? RUN_BYTES / 4
-							    : RUN_BYTES);
-
-			if (i == RECORDING)
-				usleep(300000); /* its backlog is its cost */
-			if (run < 0)
-				continue; /* a warm-up */
-			r->mbs[run] = mbs;
-			r->cpu += cpu_of(r->pid) - cpu;
-		}
-	for (int i = 0; i < RELAYS; i++)
-		run_delay(&relays[i], &displays[i]);
+	measure(displays);
 	for (int i = 0; i < RELAYS; i++) {
 		peer_close(&displays[i]);
 		peer_close(&mains[i]);
 	}
 	harness_wait_ends(&h, 2);
-	print(&h);
+	print();
 	clean_up(&h);
 	return 0;
 }

@@ -190,7 +190,7 @@ static void test_slow(void)
 	free(body);
 	while (at < b.size && peer_write(&slow, b.data + at, 1) == 0) {
 		at++;
-		usleep(100000);
+		usleep(200000);
 	}
 	ok(at > 2 && at < b.size, "a byte at a time: closed before its end");
 	peer_close(&slow);
@@ -321,7 +321,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	tls = peer_tls();
 	h.connect = echo_dial;
-	harness_link_timeout = 2000;
+	harness_link_timeout = 4000;
 	harness_max_pending = PENDING;
 	echo_start();
 	harness_start(&h, "127.0.0.1");
