@@ -47,9 +47,6 @@
 #define SWEEP_S 3600
 #define JOB_KEPT_US (30 * 86400 * 1000000ll)
 #define TICKET_KEPT_US (24 * 3600 * 1000000ll) /* after their end */
-#define LIBVIRT_SOCKET \
-	"/libvirt/lib/qemu/domain-1234-" \
-	"12345678901234567890/monitor.sock"
 #define SOCKET_PATH_MOST 107
 
 static int check_owner(const char *path, struct error *error)
@@ -113,31 +110,40 @@ static int check_lengths(const struct control *control, struct error *error)
 	return 0;
 }
 
-static int lock_state(struct control *control, struct error *error)
+/* One daemon for a folder: *fd holds it as long as we live. */
+static int lock_folder(const char *folder, const char *option, int *fd,
+		       struct error *error)
 {
 	char path[PATH_MAX], pid[16] = "";
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "%s/lock", control->config.state);
-	control->state_lock =
-		open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (control->state_lock < 0)
+	snprintf(path, sizeof(path), "%s/lock", folder);
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (*fd < 0)
 		return error_errno(error, errno, "can't write %s", path);
-	if (flock(control->state_lock, LOCK_EX | LOCK_NB)) {
-		n = read(control->state_lock, pid, sizeof(pid) - 1);
+	if (flock(*fd, LOCK_EX | LOCK_NB)) {
+		n = read(*fd, pid, sizeof(pid) - 1);
 		if (n > 0)
 			pid[strcspn(pid, "\n")] = '\0';
 		return error_set(error, -EBUSY,
 				 "another mediavmd (process %s) works on %s: "
-				 "end it, or choose another folder with "
-				 "--state",
-				 n > 0 ? pid : "?", control->config.state);
+				 "end it, or choose another folder with %s",
+				 n > 0 ? pid : "?", folder, option);
 	}
 	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(control->state_lock, 0) ||
-	    pwrite(control->state_lock, pid, (size_t)n, 0) != n)
+	if (ftruncate(*fd, 0) || pwrite(*fd, pid, (size_t)n, 0) != n)
 		return error_errno(error, errno, "can't write %s", path);
 	return 0;
+}
+
+static int lock_folders(struct control *control, struct error *error)
+{
+	int r = lock_folder(control->config.state, "--state",
+			    &control->state_lock, error);
+
+	return r ? r
+		 : lock_folder(control->config.run, "--run", &control->run_lock,
+			       error);
 }
 
 static bool resolves(const char *name)
@@ -235,7 +241,7 @@ static int start(struct control *control, struct error *error)
 	if (!r)
 		r = own_folders(control, error);
 	if (!r)
-		r = lock_state(control, error);
+		r = lock_folders(control, error);
 	if (r)
 		return r;
 	choose_host(control);
@@ -273,6 +279,8 @@ static void stop(struct control *control, bool quit)
 	catalogue_free(control->catalogue);
 	if (control->state_lock >= 0)
 		close(control->state_lock);
+	if (control->run_lock >= 0)
+		close(control->run_lock);
 }
 
 static void sweep(struct control *control)
@@ -365,7 +373,7 @@ int control_main(const struct config *config)
 	if (!control)
 		return 1;
 	control->config = *config;
-	control->state_lock = -1;
+	control->state_lock = control->run_lock = -1;
 	control->started_at = units_now_us();
 	umask(0077);
 	signals = block_signals();

@@ -18,9 +18,9 @@
 
 struct control {
 	struct config config;
-	int64_t started_at; /* us since 1970 */
-	char host[256];     /* what viewers connect to */
-	int state_lock;     /* STATE/lock */
+	int64_t started_at;       /* us since 1970 */
+	char host[256];           /* what viewers connect to */
+	int state_lock, run_lock; /* STATE/lock, RUN/lock */
 	struct tls_files tls;
 	struct catalogue *catalogue;
 	struct events *events;
