@@ -1,12 +1,11 @@
 /*
- * The HTTP server. Threads:
+ * The HTTP server: requests, and the threads that answer them.
  *
  *   loops    one of libmicrohttpd's for each listener: moves bytes, never
  *            waits for us
  *   workers  run the handlers; a request waits for one in a queue that is
  *            bounded by the number of connections
- *   pump     sleeps until a pipe has bytes, somebody calls http_wake, or a
- *            heartbeat is due, and resumes the streams that wait for it
+ *   pump     keeps the answers that have no end yet; see pump.h
  *
  * A connection is suspended from the moment its request is queued until its
  * answer is there. libmicrohttpd must not be stopped while a connection is
@@ -15,16 +14,15 @@
 #include "webui/http.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "webui/pump.h"
 
 #define HTTP_MAX_THREADS 64
 #define HTTP_HEADER_MEMORY (48 * 1024) /* request line, headers, buffers */
@@ -39,14 +37,6 @@ struct exchange {
 	bool too_large;
 	char *body;
 	struct exchange *next;
-};
-
-struct stream {
-	struct http_server *server;
-	struct MHD_Connection *connection;
-	struct http_answer answer; /* a pipe or a stream, without headers */
-	bool paused;
-	struct stream *next, **link;
 };
 
 struct listener {
@@ -64,13 +54,7 @@ struct http_server {
 	bool stopping;
 	pthread_t workers[HTTP_MAX_THREADS];
 	unsigned worker_count;
-	pthread_mutex_t stream_lock; /* streams, cut */
-	struct stream *streams;
-	unsigned stream_count;
-	bool cut;
-	int wake; /* eventfd of the pump */
-	pthread_t pump;
-	bool has_pump;
+	struct pump *pump;
 };
 
 /* --- what handlers ask ------------------------------------------------ */
@@ -98,169 +82,11 @@ const char *http_cookie(const struct http_request *request, const char *name)
 	return lookup(request, MHD_COOKIE_KIND, name);
 }
 
-/* --- streams and pipes ------------------------------------------------ */
-
 void http_wake(void *server)
 {
 	struct http_server *s = server;
-	uint64_t one = 1;
-	ssize_t n = write(s->wake, &one, sizeof(one));
 
-	(void)n; /* full: it is awake */
-}
-
-static ssize_t stream_get(struct stream *stream, char *to, size_t size)
-{
-	ssize_t n;
-
-	if (stream->answer.content == HTTP_STREAM)
-		return stream->answer.pull(stream->answer.pull_data, to, size);
-	do
-		n = read(stream->answer.fd, to, size);
-	while (n < 0 && errno == EINTR);
-	if (n > 0)
-		return n;
-	return n < 0 && errno == EAGAIN ? 0 : -1;
-}
-
-static ssize_t stream_read(void *data, uint64_t position, char *to, size_t size)
-{
-	struct stream *stream = data;
-	struct http_server *s = stream->server;
-	ssize_t n;
-
-	(void)position;
-	pthread_mutex_lock(&s->stream_lock);
-	n = s->cut ? -1 : stream_get(stream, to, size);
-	if (n == 0) {
-		stream->paused = true;
-		MHD_suspend_connection(stream->connection);
-	}
-	pthread_mutex_unlock(&s->stream_lock);
-	if (n == 0 && stream->answer.content == HTTP_PIPE)
-		http_wake(s); /* the pump shall watch it */
-	return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
-}
-
-static void stream_free(void *data)
-{
-	struct stream *stream = data;
-	struct http_server *s = stream->server;
-
-	pthread_mutex_lock(&s->stream_lock);
-	*stream->link = stream->next;
-	if (stream->next)
-		stream->next->link = stream->link;
-	s->stream_count--;
-	pthread_mutex_unlock(&s->stream_lock);
-	http_answer_clear(&stream->answer);
-	free(stream);
-}
-
-static struct MHD_Response *stream_response(struct exchange *x)
-{
-	struct http_server *s = x->server;
-	struct stream *stream = calloc(1, sizeof(*stream));
-	struct MHD_Response *response;
-
-	if (!stream)
-		return NULL;
-	stream->server = s;
-	stream->connection = x->connection;
-	stream->answer = x->request.answer;
-	stream->answer.header_count = 0; /* they stay with the request */
-	if (stream->answer.content == HTTP_PIPE)
-		fcntl(stream->answer.fd, F_SETFL,
-		      fcntl(stream->answer.fd, F_GETFL) | O_NONBLOCK);
-	pthread_mutex_lock(&s->stream_lock);
-	stream->next = s->streams;
-	stream->link = &s->streams;
-	if (stream->next)
-		stream->next->link = &stream->next;
-	s->streams = stream;
-	s->stream_count++;
-	pthread_mutex_unlock(&s->stream_lock);
-	x->request.answer.content = HTTP_NOTHING;
-	response = MHD_create_response_from_callback(
-		MHD_SIZE_UNKNOWN, 16384, stream_read, stream, stream_free);
-	if (!response)
-		stream_free(stream);
-	else
-		http_wake(s); /* a heartbeat may be due from now on */
-	return response;
-}
-
-/* Fills the poll set; returns the number of entries, -1 without memory. */
-static int pump_prepare(struct http_server *s, struct pollfd **set,
-			bool *heartbeat)
-{
-	struct stream *stream;
-	struct pollfd *p;
-	int n = 1;
-
-	*heartbeat = false;
-	p = realloc(*set, (s->stream_count + 1) * sizeof(*p));
-	if (!p)
-		return -1;
-	*set = p;
-	p[0] = (struct pollfd){.fd = s->wake, .events = POLLIN};
-	for (stream = s->streams; stream; stream = stream->next) {
-		if (stream->answer.content == HTTP_STREAM)
-			*heartbeat = true;
-		else if (stream->paused)
-			p[n++] = (struct pollfd){.fd = stream->answer.fd,
-						 .events = POLLIN};
-	}
-	return n;
-}
-
-static bool pump_is_ready(const struct stream *stream, const struct pollfd *set,
-			  int n)
-{
-	int i;
-
-	if (stream->answer.content == HTTP_STREAM)
-		return true;
-	for (i = 1; i < n; i++)
-		if (set[i].fd == stream->answer.fd && set[i].revents)
-			return true;
-	return false;
-}
-
-static void *pump_main(void *data)
-{
-	struct http_server *s = data;
-	struct pollfd *set = NULL;
-	struct stream *stream;
-	bool heartbeat, cut = false;
-	uint64_t count;
-	ssize_t got;
-	int n;
-
-	while (!cut) {
-		pthread_mutex_lock(&s->stream_lock);
-		n = pump_prepare(s, &set, &heartbeat);
-		pthread_mutex_unlock(&s->stream_lock);
-		if (n < 0) {
-			sleep(1);
-			continue;
-		}
-		poll(set, (nfds_t)n, heartbeat ? HTTP_HEARTBEAT * 1000 : -1);
-		got = read(s->wake, &count, sizeof(count));
-		(void)got; /* not set: a heartbeat or a pipe */
-		pthread_mutex_lock(&s->stream_lock);
-		cut = s->cut;
-		for (stream = s->streams; stream; stream = stream->next) {
-			if (!stream->paused ||
-			    (!cut && !pump_is_ready(stream, set, n)))
-				continue;
-			stream->paused = false;
-			MHD_resume_connection(stream->connection);
-		}
-		pthread_mutex_unlock(&s->stream_lock);
-	}
-	free(set);
-	return NULL;
+	pump_wake(s->pump);
 }
 
 /* --- requests --------------------------------------------------------- */
@@ -285,7 +111,7 @@ static struct MHD_Response *make_response(struct exchange *x)
 		break;
 	case HTTP_PIPE:
 	case HTTP_STREAM:
-		return stream_response(x);
+		return pump_response(x->server->pump, x->connection, a);
 	default:
 		return MHD_create_response_from_buffer(0, "",
 						       MHD_RESPMEM_PERSISTENT);
@@ -517,12 +343,7 @@ static int start_threads(struct http_server *s, struct error *error)
 					   "cannot start a thread for HTTP");
 		s->worker_count++;
 	}
-	code = pthread_create(&s->pump, NULL, pump_main, s);
-	if (code)
-		return error_errno(error, code,
-				   "cannot start a thread for HTTP");
-	s->has_pump = true;
-	return 0;
+	return pump_start(&s->pump, error);
 }
 
 int http_start(struct http_server **server, const struct http_options *options,
@@ -531,7 +352,7 @@ int http_start(struct http_server **server, const struct http_options *options,
 	const int fds[2] = {options->tcp_fd, options->unix_fd};
 	struct http_server *s = calloc(1, sizeof(*s));
 	struct listener *l;
-	int i, result = 0;
+	int i, result;
 
 	*server = s;
 	if (!s) {
@@ -544,13 +365,8 @@ int http_start(struct http_server **server, const struct http_options *options,
 	s->options = *options;
 	s->last = &s->first;
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_mutex_init(&s->stream_lock, NULL);
 	pthread_cond_init(&s->queued, NULL);
-	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->wake < 0)
-		result = error_errno(error, errno, "eventfd");
-	if (!result)
-		result = start_threads(s, error);
+	result = start_threads(s, error);
 	for (i = 0; i < 2; i++) {
 		if (fds[i] < 0)
 			continue;
@@ -580,13 +396,7 @@ static void stop_threads(struct http_server *s)
 	pthread_mutex_unlock(&s->lock);
 	for (i = 0; i < s->worker_count; i++)
 		pthread_join(s->workers[i], NULL);
-	pthread_mutex_lock(&s->stream_lock);
-	s->cut = true;
-	pthread_mutex_unlock(&s->stream_lock);
-	if (s->has_pump) {
-		http_wake(s);
-		pthread_join(s->pump, NULL);
-	}
+	pump_cut(s->pump);
 }
 
 void http_stop(struct http_server *s)
@@ -606,10 +416,8 @@ void http_stop(struct http_server *s)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	}
-	if (s->wake >= 0)
-		close(s->wake);
+	pump_free(s->pump);
 	pthread_cond_destroy(&s->queued);
-	pthread_mutex_destroy(&s->stream_lock);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

@@ -1,7 +1,7 @@
 /*
  * An HTTP/1.1 server: libmicrohttpd's event loops for the connections, our
- * own threads for the handlers. http.c is the only file that includes
- * microhttpd.h.
+ * own threads for the handlers. Who uses this header sees nothing of
+ * microhttpd.h; only http.c and pump.c include it.
  *
  * A handler may block: while it works, its connection is suspended and the
  * loop serves the others. Streams and pipes are suspended while they have
