@@ -4,7 +4,10 @@
  * only the few kinds that the policy looks into are collected.
  *
  * Nothing of a message goes on before its header is whole. Pieces that follow
- * each other in memory are written as one run.
+ * each other in memory are written as one run. To a viewer a run ends with its
+ * message, and so does its last TLS record: spice-gtk waits for the socket
+ * even when OpenSSL still holds bytes, so that a message behind another one in
+ * a record would wait for the next to come, and its answer, too.
  */
 #include "daemon/gateway_session.h"
 
@@ -279,6 +282,8 @@ static int feed(struct channel *ch, enum capture_direction direction,
 			break;
 		}
 		r = handle(ch, direction, &piece, bytes);
+		if (r == 0 && piece.ends && direction == CAPTURE_TO_CLIENT)
+			r = write_run(ch, direction);
 		if (r == 0 && piece.ends)
 			r = send_injected(ch, direction);
 		at += (size_t)n;

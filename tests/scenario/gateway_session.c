@@ -446,6 +446,33 @@ static void test_inputs(void)
 }
 
 /*
+ * spice-gtk waits for its socket even when OpenSSL holds a message more: one
+ * that shared a TLS record with another would wait for the next.
+ */
+static void test_records(void)
+{
+	struct peer p, guest = {0};
+	uint8_t both[2][6] = {{0}}, body[16];
+	uint16_t type;
+	bool good = true;
+
+	new_ticket("records", false);
+	p = open_channel("records", SPICE_CHANNEL_MAIN, true);
+	comes_back(&p, ECHO, 1);
+	guest.fd = echo_main;
+	bytes_put_le16(both[0], ECHO);
+	bytes_put_le16(both[1], ECHO + 1);
+	good = peer_write(&guest, both, sizeof(both)) == 0 &&
+	       peer_receive(&p, &type, body, sizeof(body)) == 0 &&
+	       type == ECHO && SSL_pending(p.ssl) == 0;
+	ok(good, "a message has a TLS record of its own");
+	ok(peer_receive(&p, &type, body, sizeof(body)) == 0 && type == ECHO + 1,
+	   "the one behind it comes in the next");
+	peer_close(&p);
+	ended_as("records", IPC_END_CLIENT);
+}
+
+/*
  * A message of 200 MB to a viewer that does not read: the gateway passes what
  * it can and holds no more than a few hundred kB of it.
  */
@@ -573,6 +600,7 @@ int main(int argc, char **argv)
 	test_no_recording();
 	test_inputs();
 	test_idle();
+	test_records();
 	test_back_pressure();
 	test_control_restarts();
 	ok(harness_stop(&h) == 0, "told to quit, the gateway exits");
