@@ -42,7 +42,7 @@ static int fake_job(const char *kind)
 		for (;;)
 			pause();
 	if (!strcmp(what, "crash"))
-		raise(SIGSEGV);
+		raise(SIGKILL);
 	if (!strcmp(what, "fail")) {
 		dprintf(5, "progress 0.5\nerror it has no \"picture\"\n");
 		return 1;
@@ -178,7 +178,7 @@ static void failures_are_told(void **state)
 {
 	static const char *const cases[][2] = {
 		{"fail", "it has no \"picture\""},
-		{"crash", "signal 11"},
+		{"crash", "signal 9"},
 	};
 	struct session session;
 	char id[JOB_ID_SIZE], path[PATH_MAX];
