@@ -305,6 +305,56 @@ static void test_ends(void)
 	ok(read_capture(capture_path).complete, "with a whole recording");
 }
 
+static bool all_are(const uint8_t *bytes, size_t size, uint8_t value)
+{
+	for (size_t i = 0; i < size; i++)
+		if (bytes[i] != value)
+			return false;
+	return true;
+}
+
+/* The gateway has something to say while a message is half-way. */
+static void test_midway(void)
+{
+	struct ipc_kill kill = {"s-midway", "enough"};
+	struct peer p, guest = {.mini = true};
+	uint8_t head[18], bytes[1000], got[1000];
+	char text[256] = "";
+	uint16_t type = 0;
+	bool good;
+
+	memset(bytes, 0x55, sizeof(bytes));
+	new_ticket("midway", false);
+	p = open_channel("midway", 1, true);
+	comes_back(&p, ECHO, 1);
+	guest.fd = echo_main;
+	peer_header(&guest, head, 160, sizeof(bytes));
+	peer_write(&guest, head, FRAMER_HEADER_MINI);
+	peer_write(&guest, bytes, 500);
+	peer_read(&p, got, FRAMER_HEADER_MINI);
+	good = peer_read(&p, got, 500) == 0;
+	/* Before AGENT_START it is dropped, and its token given back. */
+	peer_send(&p, SPICE_MSGC_MAIN_AGENT_DATA, bytes, 40);
+	usleep(200000);
+	peer_write(&guest, bytes, 500);
+	good = good && peer_read(&p, got + 500, 500) == 0 &&
+	       all_are(got, sizeof(got), 0x55);
+	ok(good && peer_receive(&p, &type, got, 4) == 4 &&
+		   type == SPICE_MSG_MAIN_AGENT_TOKEN,
+	   "a message of the gateway waits for the end of the guest's");
+
+	peer_write(&guest, head, FRAMER_HEADER_MINI);
+	peer_write(&guest, bytes, 400);
+	peer_read(&p, got, FRAMER_HEADER_MINI);
+	good = peer_read(&p, got, 400) == 0;
+	harness_send(&h, IPC_KILL, &kill, NULL, 0);
+	ok(good && peer_read(&p, got, 600) == 0 && all_are(got, 600, 0) &&
+		   told(&p, text) && strcmp(text, kill.text) == 0,
+	   "at the end, the guest's half message is completed by zeros");
+	peer_close(&p);
+	ended_as("midway", IPC_END_KILLED);
+}
+
 /* A recording that can't be written: /dev/full takes nothing. */
 static void test_recording_fails(void)
 {
@@ -608,6 +658,7 @@ int main(int argc, char **argv)
 	test_channels(false);
 	test_tickets();
 	test_ends();
+	test_midway();
 	test_recording_fails();
 	test_no_recording();
 	test_inputs();
