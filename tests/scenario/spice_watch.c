@@ -1,7 +1,8 @@
 /*
  * spice_watch - a headless SPICE client on spice-client-glib.
  *
- *   spice_watch [--seconds N] [--picture FILE.ppm] [--keys TEXT] FILE.vv
+ *   spice_watch [--seconds N] [--picture FILE.ppm] [--keys TEXT]
+ *               [--heads N] FILE.vv
  *
  * Connects as remote-viewer does with the .vv file, opens every channel, and
  * prints a line for each thing that happens ("open display 0", "primary 0
@@ -24,6 +25,7 @@ struct watch {
 	GMainLoop *loop;
 	char *picture;
 	char *keys;
+	int heads; /* monitors to ask the guest's agent for, 0 = as it likes */
 	guint64 audio_bytes;
 	unsigned updates;
 	int have_primary;
@@ -129,6 +131,40 @@ static gboolean press_keys(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
+/* The agent is there: tells it of monitors side by side, as a viewer does. */
+static void on_agent(SpiceMainChannel *channel, GParamSpec *pspec,
+		     struct watch *w)
+{
+	gboolean connected;
+	int i;
+
+	(void)pspec;
+	g_object_get(channel, "agent-connected", &connected, NULL);
+	printf("agent %s\n", connected ? "connected" : "gone");
+	if (!connected || w->heads == 0)
+		return;
+	for (i = 0; i < w->heads; i++) {
+		spice_main_channel_update_display_enabled(channel, i, TRUE,
+							  FALSE);
+		spice_main_channel_update_display(channel, i, i * 640, 0, 640,
+						  480, FALSE);
+	}
+	spice_main_channel_send_monitor_config(channel);
+}
+
+static void on_monitors(SpiceChannel *channel, GParamSpec *pspec,
+			struct watch *w)
+{
+	GArray *monitors = NULL;
+
+	(void)pspec, (void)w;
+	g_object_get(channel, "monitors", &monitors, NULL);
+	printf("monitors %d: %u\n", channel_id(channel),
+	       monitors ? monitors->len : 0);
+	if (monitors)
+		g_array_unref(monitors);
+}
+
 static const char *failure_name(SpiceChannelEvent event)
 {
 	switch (event) {
@@ -181,9 +217,15 @@ static void on_channel(SpiceSession *session, SpiceChannel *channel,
 {
 	(void)session;
 	g_signal_connect(channel, "channel-event", G_CALLBACK(on_event), w);
+	if (SPICE_IS_MAIN_CHANNEL(channel)) {
+		g_signal_connect(channel, "notify::agent-connected",
+				 G_CALLBACK(on_agent), w);
+	}
 	if (SPICE_IS_DISPLAY_CHANNEL(channel)) {
 		if (channel_id(channel) == 0)
 			w->display = channel;
+		g_signal_connect(channel, "notify::monitors",
+				 G_CALLBACK(on_monitors), w);
 		g_signal_connect(channel, "display-primary-create",
 				 G_CALLBACK(on_primary_create), w);
 		g_signal_connect(channel, "display-primary-destroy",
@@ -261,6 +303,8 @@ int main(int argc, char **argv)
 		 "write the last picture", "FILE.ppm"},
 		{"keys", 0, 0, G_OPTION_ARG_STRING, &w.keys,
 		 "type these letters", "TEXT"},
+		{"heads", 0, 0, G_OPTION_ARG_INT, &w.heads,
+		 "ask the guest for that many monitors", "N"},
 		{0},
 	};
 	GOptionContext *context = g_option_context_new("FILE.vv");
