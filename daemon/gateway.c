@@ -149,7 +149,7 @@ static void on_telling(struct gateway_loop *loop, struct gateway_task *task)
 	if (t->type == IPC_ENDED)
 		keep_ended(g, &t->body.ENDED);
 	if (t->type == IPC_LEARNED)
-		link_caps_learn(g, &t->body.LEARNED);
+		gateway_caps_learn(g, &t->body.LEARNED);
 	gateway_tell(g, t->type, &t->body, t->size);
 	free(t);
 }
@@ -196,7 +196,7 @@ static void quit(struct gateway *g)
 		close(g->listeners[i].fd);
 	}
 	g->listener_count = 0;
-	link_close_all(g);
+	gateway_link_close_all(g);
 	order(g, IPC_QUIT, NULL, 0);
 	g->exit_at = g->loop.now + QUIT_NS;
 	gateway_loop_at(&g->loop, g->exit_at);
@@ -240,7 +240,7 @@ static int start_listeners(struct gateway *g, struct ipc_packet *p,
 	for (unsigned i = 0; i < p->body.SETUP.listeners; i++) {
 		struct gateway_listener *l = &g->listeners[i];
 
-		l->source.ready = link_on_accept;
+		l->source.ready = gateway_link_on_accept;
 		l->gateway = g;
 		l->fd = p->fds[2 + i];
 		p->fds[2 + i] = -1;
@@ -306,13 +306,13 @@ static int obey(struct gateway *g, struct ipc_packet *p, struct error *error)
 	case IPC_SETUP:
 		return set_up(g, p, error);
 	case IPC_CAPS:
-		link_caps_learn(g, &p->body.CAPS);
+		gateway_caps_learn(g, &p->body.CAPS);
 		break;
 	case IPC_REDEEMED:
-		link_redeemed(g, p);
+		gateway_arrival_redeemed(g, p);
 		break;
 	case IPC_OPENED:
-		link_opened(g, p);
+		gateway_arrival_opened(g, p);
 		break;
 	case IPC_SIGNATURE:
 		order(g, p->type, &p->body.SIGNATURE,
@@ -393,7 +393,7 @@ static void greet(struct gateway *g)
 	for (struct letter *l = g->ended; l; l = l->next)
 		gateway_tell(g, IPC_ENDED, &l->body.ENDED,
 			     sizeof(l->body.ENDED));
-	link_ask_again(g);
+	gateway_link_ask_again(g);
 }
 
 static void on_inlet(struct gateway_source *source, uint32_t events)
@@ -432,7 +432,7 @@ static void on_due(struct gateway_loop *loop)
 {
 	struct gateway *g = (struct gateway *)loop;
 
-	link_on_due(g);
+	gateway_link_on_due(g);
 	refusal_on_due(g);
 	if (!g->exit_at)
 		return;
@@ -468,7 +468,7 @@ static int prepare(struct gateway *g, struct error *error)
 	g->inlet.ready = on_inlet;
 	g->control_source.ready = on_control;
 	g->signals.ready = on_signal;
-	link_caps_init(g);
+	gateway_caps_init(g);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);

@@ -19,7 +19,7 @@ static const struct {
 	{SPICE_CHANNEL_PORT, 0x1},   {SPICE_CHANNEL_WEBDAV, 0x1},
 };
 
-const struct link_caps *link_caps_of(struct gateway *g, unsigned type)
+const struct link_caps *gateway_caps_of(struct gateway *g, unsigned type)
 {
 	static const struct link_caps none;
 
@@ -44,7 +44,7 @@ static void set_row(struct gateway *g, uint32_t type,
 		g->caps.count++;
 }
 
-void link_caps_learn(struct gateway *g, const struct ipc_caps *caps)
+void gateway_caps_learn(struct gateway *g, const struct ipc_caps *caps)
 {
 	for (uint32_t i = 0; i < caps->count && i < IPC_MAX_CAPS; i++)
 		if (caps->rows[i].caps.count <= LINK_MAX_CAPS)
@@ -52,7 +52,7 @@ void link_caps_learn(struct gateway *g, const struct ipc_caps *caps)
 				&caps->rows[i].caps);
 }
 
-void link_caps_init(struct gateway *g)
+void gateway_caps_init(struct gateway *g)
 {
 	for (size_t i = 0; i < sizeof(initial) / sizeof(initial[0]); i++) {
 		struct link_caps caps = {.words = {initial[i].word},

@@ -74,17 +74,19 @@ struct gateway {
 };
 
 /* gateway_link.c */
-void link_on_accept(struct gateway_source *source, uint32_t events);
-void link_on_due(struct gateway *g);
-void link_redeemed(struct gateway *g, struct ipc_packet *packet);
-void link_opened(struct gateway *g, struct ipc_packet *packet);
+void gateway_link_on_accept(struct gateway_source *source, uint32_t events);
+void gateway_link_on_due(struct gateway *g);
 /* Asks again what was asked of a control that is gone. */
-void link_ask_again(struct gateway *g);
-void link_close_all(struct gateway *g);
-const struct link_caps *link_caps_of(struct gateway *g, unsigned type);
+void gateway_link_ask_again(struct gateway *g);
+void gateway_link_close_all(struct gateway *g);
+const struct link_caps *gateway_caps_of(struct gateway *g, unsigned type);
 /* gateway_caps.c */
-void link_caps_init(struct gateway *g);
-void link_caps_learn(struct gateway *g, const struct ipc_caps *caps);
+void gateway_caps_init(struct gateway *g);
+void gateway_caps_learn(struct gateway *g, const struct ipc_caps *caps);
+
+/* gateway_arrival.c; descriptors taken over become -1 in the packet. */
+void gateway_arrival_redeemed(struct gateway *g, struct ipc_packet *packet);
+void gateway_arrival_opened(struct gateway *g, struct ipc_packet *packet);
 
 /* gateway_refusal.c: what the audit log hears of failed links. */
 void refusal_note(struct gateway *g, const struct ipc_address *client,

@@ -1,12 +1,12 @@
 /*
  * A viewer's connection up to its ticket: TLS, link message, ticket, and the
- * answer of control. Then it goes to a worker as a channel.
+ * question to control. What control answers is gateway_arrival.c's.
  *
  * Before the ticket is known to be good a connection holds this structure, at
  * most LINK_TAKE bytes and what TLS needs (nothing before its first byte). It
  * has link_timeout for all of it; past max_pending the oldest has to go.
  */
-#include "daemon/gateway_front.h"
+#include "daemon/gateway_link.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -14,7 +14,6 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <spice/protocol.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -24,36 +23,7 @@
 #define LINGER_NS GATEWAY_SECOND
 #define TLS_HANDSHAKE 0x16 /* first byte of a ClientHello's record */
 
-enum link_phase {
-	LINK_FIRST, /* nothing has come yet */
-	LINK_TLS,
-	LINK_HEADER,
-	LINK_MESS,
-	LINK_AUTH,
-	LINK_TICKET,
-	LINK_ASKED, /* control decides */
-	LINK_GOODBYE,
-};
-
-struct link {
-	struct stream stream; /* first */
-	struct gateway *gateway;
-	struct link *older, *newer;
-	enum link_phase phase;
-	uint64_t deadline; /* monotonic ns */
-	struct ipc_address client;
-	uint8_t *bytes; /* of the PDU that is being read */
-	size_t have, want;
-	struct link_mess mess;
-	struct link_caps told_common, told_channel;
-	uint8_t digest[IPC_DIGEST_SIZE];
-	uint64_t request;
-	char session_id[IPC_ID_SIZE]; /* of a further channel */
-};
-
-static void pump(struct link *l);
-
-static void unlink_link(struct link *l)
+void gateway_link_unlink(struct link *l)
 {
 	struct gateway *g = l->gateway;
 
@@ -73,7 +43,7 @@ static void unlink_link(struct link *l)
 static void drop(struct link *l)
 {
 	stream_close(&l->stream);
-	unlink_link(l);
+	gateway_link_unlink(l);
 }
 
 static void refuse(struct link *l, const char *why)
@@ -95,7 +65,7 @@ static void goodbye(struct link *l)
 		drop(l);
 }
 
-static void answer(struct link *l, uint32_t result)
+void gateway_link_answer(struct link *l, uint32_t result)
 {
 	uint8_t le[4];
 
@@ -208,7 +178,7 @@ static int send_reply(struct link *l)
 		      true);
 	link_caps_set(&reply.common, SPICE_COMMON_CAP_AUTH_SPICE, true);
 	link_caps_set(&reply.common, SPICE_COMMON_CAP_MINI_HEADER, true);
-	reply.channel = *link_caps_of(g, l->mess.channel_type);
+	reply.channel = *gateway_caps_of(g, l->mess.channel_type);
 	link_key_public(g->key, reply.key);
 	l->told_common = reply.common;
 	l->told_channel = reply.channel;
@@ -263,7 +233,7 @@ static int take_auth(struct link *l)
 	if (bytes_get_le32(l->bytes) != SPICE_COMMON_CAP_AUTH_SPICE) {
 		refusal_note(l->gateway, &l->client,
 			     "wanted another way to authenticate");
-		answer(l, SPICE_LINK_ERR_INVALID_DATA);
+		gateway_link_answer(l, SPICE_LINK_ERR_INVALID_DATA);
 		return -1;
 	}
 	expect(l, LINK_TICKET, LINK_TICKET_SIZE);
@@ -325,7 +295,7 @@ static void decide(struct link *l)
 		}
 		refusal_note(l->gateway, &l->client,
 			     "came as if migrated from elsewhere");
-		answer(l, SPICE_LINK_ERR_BAD_CONNECTION_ID);
+		gateway_link_answer(l, SPICE_LINK_ERR_BAD_CONNECTION_ID);
 		return;
 	}
 	s = session_of(l);
@@ -333,12 +303,12 @@ static void decide(struct link *l)
 		refusal_note(l->gateway, &l->client,
 			     "opened a channel with a ticket of no session "
 			     "that is live from there");
-		answer(l, SPICE_LINK_ERR_PERMISSION_DENIED);
+		gateway_link_answer(l, SPICE_LINK_ERR_PERMISSION_DENIED);
 	} else if (!filter_allows_channel(&s->rules, l->mess.channel_type)) {
 		refusal_note(l->gateway, &l->client,
 			     "opened a channel that the vault's policy "
 			     "forbids");
-		answer(l, SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE);
+		gateway_link_answer(l, SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE);
 	} else {
 		memcpy(l->session_id, s->id, sizeof(l->session_id));
 		ask(l);
@@ -482,7 +452,7 @@ static void accepted(struct gateway *g, int fd,
 		refuse(g->oldest, "too many unfinished links, this the oldest");
 }
 
-void link_on_accept(struct gateway_source *source, uint32_t events)
+void gateway_link_on_accept(struct gateway_source *source, uint32_t events)
 {
 	struct gateway_listener *listener = (struct gateway_listener *)source;
 	struct gateway *g = listener->gateway;
@@ -506,7 +476,7 @@ void link_on_accept(struct gateway_source *source, uint32_t events)
 	}
 }
 
-void link_on_due(struct gateway *g)
+void gateway_link_on_due(struct gateway *g)
 {
 	struct link *l, *newer;
 
@@ -519,159 +489,22 @@ void link_on_due(struct gateway *g)
 		} else if (l->phase == LINK_ASKED) {
 			refusal_note(g, &l->client,
 				     "the daemon did not answer in time");
-			answer(l, SPICE_LINK_ERR_ERROR);
+			gateway_link_answer(l, SPICE_LINK_ERR_ERROR);
 		} else {
 			refuse(l, "did not finish its link in time");
 		}
 	}
 }
 
-static struct link *find_asked(struct gateway *g, uint64_t request)
-{
-	struct link *l = g->oldest;
-
-	while (l && (l->phase != LINK_ASKED || l->request != request))
-		l = l->newer;
-	return l;
-}
-
-void link_ask_again(struct gateway *g)
+void gateway_link_ask_again(struct gateway *g)
 {
 	for (struct link *l = g->oldest; l; l = l->newer)
 		if (l->phase == LINK_ASKED)
 			ask(l);
 }
 
-void link_close_all(struct gateway *g)
+void gateway_link_close_all(struct gateway *g)
 {
 	while (g->oldest)
 		drop(g->oldest);
-}
-
-static struct gateway_arrival *new_arrival(struct gateway *g, struct link *l)
-{
-	struct gateway_arrival *a = calloc(1, sizeof(*a));
-
-	if (!a)
-		return NULL;
-	a->task.run = session_arrive;
-	a->capture = -1;
-	stream_init(&a->client, -1);
-	a->deadline = g->loop.now + g->link_timeout;
-	if (!l)
-		return a;
-	a->mess = l->mess;
-	a->told_common = l->told_common;
-	a->told_channel = l->told_channel;
-	a->deadline = l->deadline;
-	stream_detach(&l->stream);
-	a->client = l->stream;
-	unlink_link(l);
-	return a;
-}
-
-static void print_address(const struct ipc_address *a, char text[64])
-{
-	char host[INET6_ADDRSTRLEN] = "";
-
-	inet_ntop(a->family, a->address, host, sizeof(host));
-	snprintf(text, 64, a->family == AF_INET6 ? "[%s]:%u" : "%s:%u", host,
-		 a->port);
-}
-
-static unsigned idlest_worker(const struct gateway *g)
-{
-	unsigned best = 0, least = UINT32_MAX;
-
-	for (unsigned i = 0; i < g->worker_count; i++) {
-		unsigned n = 0;
-
-		for (struct known_session *s = g->sessions; s; s = s->next)
-			n += s->worker == i;
-		if (n < least) {
-			least = n;
-			best = i;
-		}
-	}
-	return best;
-}
-
-static struct known_session *know(struct gateway *g, const struct link *l,
-				  const struct ipc_redeemed *r)
-{
-	struct known_session *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return NULL;
-	memcpy(s->id, r->session, sizeof(s->id));
-	s->worker = idlest_worker(g);
-	s->is_bound = r->policy.bind_address == POLICY_BIND_ON;
-	filter_rules_set(&s->rules, &r->policy, r->view_only, r->is_replay);
-	if (l) {
-		memcpy(s->digest, l->digest, sizeof(s->digest));
-		s->client = l->client;
-	} else {
-		RAND_bytes(s->digest, sizeof(s->digest));
-	}
-	s->next = g->sessions;
-	g->sessions = s;
-	return s;
-}
-
-/*
- * A session begins, even if the viewer has left in the meantime: control has
- * made it, so it gets an end.
- */
-void link_redeemed(struct gateway *g, struct ipc_packet *packet)
-{
-	const struct ipc_redeemed *r = &packet->body.REDEEMED;
-	struct link *l = find_asked(g, r->request);
-	struct gateway_arrival *a;
-	struct known_session *s;
-
-	if (r->result != SPICE_LINK_ERR_OK || packet->fd_count < 1) {
-		if (l)
-			answer(l, r->result ? r->result : SPICE_LINK_ERR_ERROR);
-		return;
-	}
-	s = know(g, l, r);
-	if (!s)
-		return;
-	a = new_arrival(g, l);
-	if (!a)
-		return;
-	a->is_new = true;
-	a->redeemed = *r;
-	a->upstream = packet->fds[0];
-	packet->fds[0] = -1;
-	if (packet->fd_count > 1) {
-		a->capture = packet->fds[1];
-		packet->fds[1] = -1;
-	}
-	print_address(&s->client, a->client_text);
-	gateway_loop_post(&g->workers[s->worker].loop, &a->task);
-}
-
-void link_opened(struct gateway *g, struct ipc_packet *packet)
-{
-	const struct ipc_opened *o = &packet->body.OPENED;
-	struct link *l = find_asked(g, o->request);
-	struct known_session *s = g->sessions;
-	struct gateway_arrival *a;
-
-	if (!l)
-		return;
-	while (s && strcmp(s->id, l->session_id) != 0)
-		s = s->next;
-	if (o->result != SPICE_LINK_ERR_OK || packet->fd_count < 1 || !s) {
-		answer(l, o->result ? o->result : SPICE_LINK_ERR_ERROR);
-		return;
-	}
-	a = new_arrival(g, l);
-	if (!a)
-		return;
-	memcpy(a->session, s->id, sizeof(a->session));
-	a->upstream = packet->fds[0];
-	packet->fds[0] = -1;
-	gateway_loop_post(&g->workers[s->worker].loop, &a->task);
 }
