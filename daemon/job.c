@@ -136,7 +136,8 @@ static int run_process(struct running *running, const struct job_start *start,
 	pthread_mutex_unlock(&jobs->lock);
 	if (r)
 		return r;
-	r = job_process_follow(&process, progressed, running, error);
+	r = job_process_follow(&process, progressed, running, running->note,
+			       error);
 	return r;
 }
 
@@ -209,7 +210,8 @@ static void do_render(struct jobs *jobs, struct running *running)
 	if (r && ending && !cancelled)
 		return; /* the next start does it again */
 	if (!r) {
-		write_video(jobs, running->session, "ready", bytes, NULL);
+		write_video(jobs, running->session, "ready", bytes,
+			    running->note[0] ? running->note : NULL);
 		jobs_write_end(jobs, running->id, "render", running->session,
 			       "done", NULL);
 	} else if (cancelled) {
@@ -421,7 +423,7 @@ static void *follow_pipe(void *data)
 	struct job_process process = {running->pid, running->words};
 	struct error error = {0};
 
-	if (job_process_follow(&process, NULL, NULL, &error))
+	if (job_process_follow(&process, NULL, NULL, running->note, &error))
 		log_warning("session %s: %s: %s", running->session,
 			    running->kind, error.text);
 	pthread_mutex_lock(&jobs->lock);

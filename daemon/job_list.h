@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "daemon/job.h"
+#include "daemon/job_process.h"
 
 #define JOBS_THREADS 8
 
@@ -24,6 +25,7 @@ struct running {
 	int control; /* of a replay: takes sockets; else -1 */
 	bool cancelled;
 	double progress;
+	char note[JOB_NOTE_SIZE]; /* of its result */
 	int64_t posted; /* last progress event, us */
 	struct running *next;
 };

@@ -58,6 +58,28 @@ static int tell_progress(void *user, double done)
 	return 0;
 }
 
+/* What the video does not show although the session did. */
+static void tell_shortcomings(const struct render_result *result)
+{
+	char text[360] = "";
+	int n = 0;
+
+	if (result->damage[0])
+		n = snprintf(text, sizeof(text), "%.200s", result->damage);
+	else if (!result->complete)
+		n = snprintf(text, sizeof(text),
+			     "the recording was cut off; the video shows what "
+			     "there is");
+	if (result->undrawn + result->missing)
+		snprintf(text + n, sizeof(text) - (size_t)n,
+			 "%s%llu drawings are of kinds that are not shown yet, "
+			 "%llu lack what they refer to",
+			 n ? "; " : "", (unsigned long long)result->undrawn,
+			 (unsigned long long)result->missing);
+	if (text[0])
+		say("note %s\n", 0, text);
+}
+
 static int run_render(const struct options *options, struct error *error)
 {
 	const struct render_options render_options = {0};
@@ -69,6 +91,8 @@ static int run_render(const struct options *options, struct error *error)
 		return error_set(error, -ENOMEM, "no memory");
 	r = render(IN, OUT, &render_options, tell_progress, NULL, result,
 		   error);
+	if (r == 0)
+		tell_shortcomings(result);
 	free(result);
 	return r;
 }

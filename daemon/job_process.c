@@ -11,7 +11,7 @@
 
 #include "daemon/spawn.h"
 
-#define LINE 400
+#define LINE JOB_NOTE_SIZE
 #define END_MS 10000 /* from the end of its words to its own */
 
 int job_process_start(struct job_process *process,
@@ -46,7 +46,7 @@ int job_process_start(struct job_process *process,
 }
 
 static void take_line(char *line, void (*progress)(void *, double), void *data,
-		      char *said, size_t size)
+		      char said[LINE], char note[JOB_NOTE_SIZE])
 {
 	double done;
 
@@ -54,7 +54,9 @@ static void take_line(char *line, void (*progress)(void *, double), void *data,
 		if (progress && done >= 0 && done <= 1)
 			progress(data, done);
 	} else if (!strncmp(line, "error ", 6)) {
-		snprintf(said, size, "%s", line + 6);
+		snprintf(said, LINE, "%s", line + 6);
+	} else if (!strncmp(line, "note ", 5)) {
+		snprintf(note, JOB_NOTE_SIZE, "%s", line + 5);
 	}
 }
 
@@ -91,14 +93,15 @@ static int reap(struct job_process *process)
 
 int job_process_follow(struct job_process *process,
 		       void (*progress)(void *data, double done), void *data,
-		       struct error *error)
+		       char note[JOB_NOTE_SIZE], struct error *error)
 {
 	FILE *in = fdopen(process->progress, "r");
 	char line[LINE], said[LINE] = "";
 
+	note[0] = '\0';
 	while (in && fgets(line, sizeof(line), in)) {
 		line[strcspn(line, "\n")] = '\0';
-		take_line(line, progress, data, said, sizeof(said));
+		take_line(line, progress, data, said, note);
 	}
 	if (in)
 		fclose(in);

@@ -1,8 +1,8 @@
 /*
  * One process of the job role, from the side that started it.
  *
- * It writes lines to its progress pipe: "progress 0.25", "error TEXT",
- * "result JSON". What it says is not trusted: it decodes what guests made.
+ * It writes lines to its progress pipe: "progress 0.25", "error TEXT", and
+ * "note TEXT" of what is worth knowing about a result that it did give. What it says is not trusted: it decodes what guests made.
  */
 #ifndef DAEMON_JOB_PROCESS_H
 #define DAEMON_JOB_PROCESS_H
@@ -11,6 +11,8 @@
 #include <sys/types.h>
 
 #include "recorder/error.h"
+
+#define JOB_NOTE_SIZE 400
 
 struct job_process {
 	pid_t pid;
@@ -35,11 +37,11 @@ int job_process_start(struct job_process *process,
 
 /*
  * Reads what it says until it ends, and collects it: its pid is of no use
- * afterwards. 0 when it ended well; else the error is what it said last, or
- * how it died.
+ * afterwards. 0 when it ended well, with its note ("" for none); else the
+ * error is what it said last, or how it died.
  */
 int job_process_follow(struct job_process *process,
 		       void (*progress)(void *data, double done), void *data,
-		       struct error *error);
+		       char note[JOB_NOTE_SIZE], struct error *error);
 
 #endif

@@ -61,7 +61,7 @@ static void *follow(void *data)
 	pthread_mutex_lock(&jobs->lock);
 	process = (struct job_process){running->pid, running->words};
 	pthread_mutex_unlock(&jobs->lock);
-	r = job_process_follow(&process, NULL, NULL, &error);
+	r = job_process_follow(&process, NULL, NULL, running->note, &error);
 	pthread_mutex_lock(&jobs->lock);
 	running->pid = 0;
 	cancelled = running->cancelled;

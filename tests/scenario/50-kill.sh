@@ -100,6 +100,9 @@ ok "the session is recovered" wait_for 30 state_is recovered || finish
 ok "but for the last second" recorded $(((seconds - 1) * 1000))
 ok "its reason is said" sh -c "[ '$(reason)' = lost ]"
 ok "its video can be made" ctl session render "$session" -o "$work/r.mp4"
+ok "and says that it is cut off" sh -c \
+	"'$BUILDDIR/mediavmctl' --socket '$run/api.sock' --json \
+	session show '$session' | jq -r .video.note | grep 'cut off'"
 recovered_frames()
 {
 	ffmpeg -v error -i "$work/r.mp4" -f rawvideo -pix_fmt rgb24 - |

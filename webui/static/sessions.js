@@ -260,8 +260,10 @@ function player(id) {
 			element.progress(undefined);
 		if (!atWork)
 			working.hidden = true;
-		text.hidden = atWork || state === 'ready';
-		text.textContent = state === 'failed'
+		text.hidden = atWork ||
+			(state === 'ready' && !session.video.note);
+		text.textContent = state === 'ready' ? session.video.note
+			: state === 'failed'
 			? `The video could not be made${session.video.error
 				? `: ${session.video.error}` : '.'}`
 			: session.state === 'live'
