@@ -69,6 +69,11 @@ int ctl_usage(struct error *error, const char *format, ...)
 int ctl_call(const struct ctl *ctl, const char *method, const char *path,
 	     json_t *body, json_t **answer, struct error *error);
 
+/* GET of a list; those of the options that are given become its query. */
+int ctl_list(const struct ctl *ctl, const char *path,
+	     const char *const options[], unsigned count, json_t **list,
+	     struct error *error);
+
 /* "/api/v1/…" with %s replaced by escaped text; free() it. */
 char *ctl_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

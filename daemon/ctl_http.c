@@ -251,6 +251,21 @@ int ctl_call(const struct ctl *ctl, const char *method, const char *path,
 	return result;
 }
 
+int ctl_list(const struct ctl *ctl, const char *path,
+	     const char *const options[], unsigned count, json_t **list,
+	     struct error *error)
+{
+	char *whole = strdup(path);
+	unsigned i;
+	int result;
+
+	for (i = 0; i < count; i++)
+		ctl_path_query(&whole, options[i], ctl_option(ctl, options[i]));
+	result = ctl_call(ctl, "GET", whole, NULL, list, error);
+	free(whole);
+	return result;
+}
+
 int ctl_download(const struct ctl *ctl, const char *path, FILE *to,
 		 const char *title, struct error *error)
 {

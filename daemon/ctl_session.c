@@ -57,17 +57,12 @@ int ctl_session_list(struct ctl *ctl, struct error *error)
 {
 	static const char *const filters[] = {"vault", "since", "text", "state",
 					      "limit"};
-	char *path = ctl_path("/api/v1/sessions");
 	struct ctl_table *table;
 	json_t *list, *session;
-	unsigned k;
 	size_t i;
 	int result;
 
-	for (k = 0; k < 5; k++)
-		ctl_path_query(&path, filters[k], ctl_option(ctl, filters[k]));
-	result = ctl_call(ctl, "GET", path, NULL, &list, error);
-	free(path);
+	result = ctl_list(ctl, "/api/v1/sessions", filters, 5, &list, error);
 	if (result)
 		return result;
 	if (ctl->json) {

@@ -139,16 +139,11 @@ static int follow(struct ctl *ctl, const json_t *last, struct error *error)
 int ctl_events(struct ctl *ctl, struct error *error)
 {
 	static const char *const filters[] = {"since", "type", "text", "limit"};
-	char *path = ctl_path("/api/v1/audit");
 	json_t *list, *ordered = json_array();
-	unsigned k;
 	size_t i;
 	int result;
 
-	for (k = 0; k < 4; k++)
-		ctl_path_query(&path, filters[k], ctl_option(ctl, filters[k]));
-	result = ctl_call(ctl, "GET", path, NULL, &list, error);
-	free(path);
+	result = ctl_list(ctl, "/api/v1/audit", filters, 4, &list, error);
 	for (i = result ? 0 : json_array_size(list); i > 0; i--)
 		json_array_append(ordered, json_array_get(list, i - 1));
 	for (i = 0; i < json_array_size(ordered); i++) {

@@ -2,7 +2,6 @@
 #include "webui/webui.h"
 
 #include <netinet/in.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +10,9 @@
 #include <unistd.h>
 
 #include "daemon/operations.h"
-#include "schema/embed.h"
 #include "webui/api.h"
 #include "webui/events.h"
+#include "webui/files.h"
 #include "webui/guard.h"
 #include "webui/http.h"
 #include "webui/login.h"
@@ -44,64 +43,6 @@ static void answer_json(struct http_answer *answer, json_t *json)
 	json_decref(json);
 }
 
-static const struct schema_embedded *find_file(const char *name)
-{
-	const struct schema_embedded *file;
-
-	for (file = webui_static; file->name; file++)
-		if (strcmp(file->name, name) == 0)
-			return file;
-	return NULL;
-}
-
-static const char *type_of(const char *name)
-{
-	static const struct {
-		const char *end, *type;
-	} types[] = {
-		{".html", "text/html; charset=utf-8"},
-		{".css", "text/css; charset=utf-8"},
-		{".js", "text/javascript; charset=utf-8"},
-		{".svg", "image/svg+xml"},
-	};
-	const char *end = strrchr(name, '.');
-	unsigned i;
-
-	for (i = 0; end && i < sizeof(types) / sizeof(types[0]); i++)
-		if (strcmp(end, types[i].end) == 0)
-			return types[i].type;
-	return "application/octet-stream";
-}
-
-static void answer_static(struct http_request *request, const char *name,
-			  unsigned status)
-{
-	const struct schema_embedded *file = find_file(name);
-	struct http_answer *answer = &request->answer;
-	uint8_t digest[SHA256_DIGEST_LENGTH];
-	const char *known;
-	uint64_t tag;
-	char text[24];
-
-	if (!file) {
-		http_answer_error(answer, 404, "there is no %s", name);
-		return;
-	}
-	SHA256(file->data, file->size, digest);
-	memcpy(&tag, digest, sizeof(tag));
-	snprintf(text, sizeof(text), "\"%016llx\"", (unsigned long long)tag);
-	known = http_header(request, "If-None-Match");
-	http_answer_header(answer, "ETag", "%s", text);
-	http_answer_header(answer, "Cache-Control", "no-cache");
-	answer->status = known && strstr(known, text) ? 304 : status;
-	if (answer->status == 304)
-		return;
-	answer->content = HTTP_FIXED;
-	answer->fixed = file->data;
-	answer->size = file->size;
-	http_answer_header(answer, "Content-Type", "%s", type_of(name));
-}
-
 static void answer_login(struct webui *webui, struct http_request *request)
 {
 	const char *token = http_query(request, "token");
@@ -110,7 +51,7 @@ static void answer_login(struct webui *webui, struct http_request *request)
 
 	if (!token ||
 	    !logins_redeem(webui->logins, time(NULL), token, cookie)) {
-		answer_static(request, "login.html", 403);
+		files_answer(request, "login.html", 403);
 		return;
 	}
 	answer->status = 303;
@@ -289,10 +230,10 @@ static void dispatch(struct webui *webui, const struct route_match *match,
 		answer_metrics(webui, request);
 		break;
 	case ROUTE_STATIC:
-		answer_static(request,
-			      match->segment_count ? match->segments[0]
-						   : "index.html",
-			      200);
+		files_answer(request,
+			     match->segment_count ? match->segments[0]
+						  : "index.html",
+			     200);
 		break;
 	}
 }

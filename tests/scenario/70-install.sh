@@ -104,13 +104,13 @@ fi
 
 ok "the installed daemon accepts the installed configuration" \
 	"$root$prefix/sbin/mediavmd" --config "$conf" config check
-BUILDDIR_OF_TEST=$BUILDDIR
+tree=$BUILDDIR
 mkdir "$work/bin"
 ln -s "$root$prefix/sbin/mediavmd" "$root$prefix/bin/mediavmctl" "$work/bin"
 BUILDDIR=$work/bin
 ok "it starts, and the installed command line finds it" daemon_start
 daemon_stop
-BUILDDIR=$BUILDDIR_OF_TEST
+BUILDDIR=$tree
 
 echo '# edited' >>"$conf"
 ok "install again" install_strictly

@@ -112,7 +112,7 @@ export function time(text, withSeconds = false) {
 
 /* Why a session ended. */
 export const endReasons = {
-	client: 'the viewer left', guest: 'the guest ended',
+	client: 'the viewer left', guest: 'the guest ended or closed it',
 	killed: 'ended by an operator', idle: 'idle for too long',
 	recording: 'the recording could not be written',
 	protocol: 'a side broke the protocol',
