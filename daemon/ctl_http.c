@@ -65,6 +65,7 @@ struct exchange {
 	char *text;
 	size_t size;
 	FILE *to;
+	int write_error; /* errno of the first failure */
 	const char *title;
 	int (*line)(void *data, const char *text);
 	void *data;
@@ -104,8 +105,13 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *data)
 	char *longer;
 
 	(void)one;
-	if (x->to && !is_error(x))
-		return fwrite(bytes, 1, count, x->to);
+	if (x->to && !is_error(x)) {
+		size_t n = fwrite(bytes, 1, count, x->to);
+
+		if (n < count)
+			x->write_error = errno;
+		return n;
+	}
 	if (count > MAX_ANSWER - x->size)
 		return 0;
 	longer = realloc(x->text, x->size + count + 1);
@@ -212,8 +218,9 @@ static int perform(struct exchange *x, struct error *error)
 		ctl_progress_end();
 	if (x->stopped)
 		return 0;
-	if (x->to && ferror(x->to))
-		return error_errno(error, errno, "cannot write the file");
+	if (x->write_error)
+		return error_errno(error, x->write_error,
+				   "cannot write the file");
 	if (code != CURLE_OK)
 		return explain(x, code, error);
 	return is_error(x) ? refusal(x, error) : 0;

@@ -64,7 +64,8 @@ browser_start()
 	mkdir -p "$work/downloads"
 	chromedriver --port=0 >"$work/driver.log" 2>&1 &
 	cleanup_pids="$cleanup_pids $!"
-	wait_for 20 grep -q 'on port [0-9]' "$work/driver.log" || return 1
+	wait_for 20 grep -q 'successfully on port [0-9]' "$work/driver.log" ||
+		return 1
 	driver=http://127.0.0.1:$(sed -n \
 		's/.*started successfully on port \([0-9]*\).*/\1/p' \
 		"$work/driver.log")
@@ -205,6 +206,14 @@ ok "a page of another site gets none" answered 403 -b "$cookie" \
 ok "nor one under another name for this host" answered 403 \
 	-b "$cookie" -H 'Host: evil.example'
 ok "nor anybody without the cookie" answered 401
+
+# The same file by the command line, where there is no room for it.
+no_room()
+{
+	ctl session export "$(ctl --json session list | jq -r '.[0].id')" \
+		--video /dev/full 2>&1 | grep 'No space left'
+}
+ok "a full disk is told as that" no_room
 
 # A small telephone's window, and the browser's own again.
 narrow()
