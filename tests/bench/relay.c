@@ -325,11 +325,12 @@ static void open_all(SSL_CTX *tls, struct peer *mains, struct peer *displays)
 	}
 }
 
-/* The first run warms up. */
+/* The first run warms up; each begins with another relay. */
 static void measure(struct peer *displays)
 {
 	for (int run = -1; run < RUNS; run++)
-		for (int i = 0; i < RELAYS; i++) {
+		for (int k = 0; k < RELAYS; k++) {
+			int i = (k + run + 1) % RELAYS;
 			struct relay *r = &relays[i];
 			double cpu = cpu_of(r->pid), mbs;
 
