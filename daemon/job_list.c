@@ -116,28 +116,38 @@ int job_show(struct jobs *jobs, const char *id, json_t **job,
 	return r < 0 ? (int)r : 0;
 }
 
+struct queued {
+	char session[JOB_ID_SIZE];
+	char kind[16];
+};
+
 static int take_queued(void *data, const struct catalogue_row *row)
 {
-	snprintf(data, JOB_ID_SIZE, "%s", catalogue_row_text(row, 0));
+	struct queued *queued = data;
+
+	snprintf(queued->session, JOB_ID_SIZE, "%s",
+		 catalogue_row_text(row, 0));
+	snprintf(queued->kind, sizeof(queued->kind), "%s",
+		 catalogue_row_text(row, 1));
 	return 0;
 }
 
 /* A job that nobody works on yet; 1 when it was one. */
 static int64_t cancel_queued(struct jobs *jobs, const char *id,
-			     char session[JOB_ID_SIZE], struct error *error)
+			     struct queued *queued, struct error *error)
 {
 	return catalogue_write(jobs->control->catalogue,
 			       "UPDATE job SET state = 'cancelled', "
 			       "ended_at = ? WHERE id = ? AND "
-			       "state = 'queued' RETURNING session",
+			       "state = 'queued' RETURNING session, kind",
 			       CATALOGUE_VALUES(catalogue_int(units_now_us()),
 						catalogue_text(id)),
-			       take_queued, session, error);
+			       take_queued, queued, error);
 }
 
 int job_cancel(struct jobs *jobs, const char *id, struct error *error)
 {
-	char session[JOB_ID_SIZE];
+	struct queued queued;
 	struct running *running;
 	int64_t r = 1;
 
@@ -148,16 +158,18 @@ int job_cancel(struct jobs *jobs, const char *id, struct error *error)
 		if (running->pid)
 			kill(running->pid, SIGKILL);
 	} else {
-		r = cancel_queued(jobs, id, session, error);
+		r = cancel_queued(jobs, id, &queued, error);
 	}
 	pthread_mutex_unlock(&jobs->lock);
 	if (!running && r == 1) {
-		catalogue_write(jobs->control->catalogue,
+		if (!strcmp(queued.kind, "render"))
+			catalogue_write(
+				jobs->control->catalogue,
 				"UPDATE session SET video = 'none' "
 				"WHERE id = ? AND video = 'queued'",
-				CATALOGUE_VALUES(catalogue_text(session)), NULL,
-				NULL, NULL);
-		jobs_post(jobs, "job.ended", id, "render", session,
+				CATALOGUE_VALUES(catalogue_text(queued.session)),
+				NULL, NULL, NULL);
+		jobs_post(jobs, "job.ended", id, queued.kind, queued.session,
 			  json_pack("{s:s}", "state", "cancelled"));
 	}
 	if (!r)
