@@ -40,16 +40,6 @@ struct running *running_find(struct jobs *jobs, const char *id)
 	return running;
 }
 
-static json_t *time_json(const struct catalogue_row *row, int column)
-{
-	char text[UNITS_TIME_SIZE];
-
-	if (catalogue_row_is_null(row, column))
-		return json_null();
-	units_time_format(catalogue_row_int(row, column), text);
-	return json_string(text);
-}
-
 static int take_job(void *data, const struct catalogue_row *row)
 {
 	const char *state = catalogue_row_text(row, 3);
@@ -60,8 +50,11 @@ static int take_job(void *data, const struct catalogue_row *row)
 				catalogue_row_text(row, 1), "session",
 				catalogue_row_text(row, 2), "state", state,
 				"progress", (double)!strcmp(state, "done"),
-				"created_at", time_json(row, 4), "ended_at",
-				time_json(row, 5), "error",
+				"created_at",
+				units_time_json(catalogue_row_int(row, 4)),
+				"ended_at",
+				units_time_json(catalogue_row_int(row, 5)),
+				"error",
 				catalogue_row_text(row, 6)));
 	return 0;
 }

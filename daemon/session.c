@@ -98,16 +98,6 @@ int session_find(struct control *control, const char *id,
 	return 0;
 }
 
-static json_t *time_json(int64_t us)
-{
-	char text[UNITS_TIME_SIZE];
-
-	if (!us)
-		return json_null();
-	units_time_format(us, text);
-	return json_string(text);
-}
-
 static json_t *digest_json(const struct session *s)
 {
 	char hex[65];
@@ -153,8 +143,8 @@ json_t *session_json(struct control *control, const struct session *s)
 		"{s:s, s:s, s:s, s:o, s:o, s:s, s:s?, s:s?, s:I, s:I, s:I, "
 		"s:b, s:{s:I, s:o, s:b}, s:o}",
 		"id", s->id, "vault", s->vault_name, "client", s->client,
-		"started_at", time_json(s->seq), "ended_at",
-		time_json(s->ended_at), "state", s->state, "end_reason",
+		"started_at", units_time_json(s->seq), "ended_at",
+		units_time_json(s->ended_at), "state", s->state, "end_reason",
 		live ? NULL : s->end_reason, "end_text",
 		live ? NULL : s->end_text, "duration_ms",
 		(json_int_t)((end - s->seq) / 1000), "bytes_to_client",

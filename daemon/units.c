@@ -92,6 +92,16 @@ void units_time_format(int64_t us, char text[UNITS_TIME_SIZE])
 		 (int)(us / 1000 % 1000));
 }
 
+json_t *units_time_json(int64_t us)
+{
+	char text[UNITS_TIME_SIZE];
+
+	if (!us)
+		return json_null();
+	units_time_format(us, text);
+	return json_string(text);
+}
+
 /* "Z", "+01:00" or nothing (UTC): seconds east of UTC. */
 static int zone(const char *text, int64_t *east)
 {

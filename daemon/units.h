@@ -4,6 +4,7 @@
 #ifndef DAEMON_UNITS_H
 #define DAEMON_UNITS_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,8 @@ int64_t units_now_us(void);
 
 /* RFC 3339 in UTC with milliseconds, "2026-01-31T12:00:00.000Z". */
 void units_time_format(int64_t us, char text[UNITS_TIME_SIZE]);
+/* The same as a JSON string; null for 0. The caller's. */
+json_t *units_time_json(int64_t us);
 
 /*
  * RFC 3339 ("2026-01-31", "2026-01-31T12:00:00Z", "…+01:00"), or a duration,

@@ -117,16 +117,6 @@ static json_t *accelerator_of(struct control *control,
 	return json_pack("{s:s, s:s}", "kind", kvm ? "kvm" : "tcg", "why", why);
 }
 
-static json_t *time_json(int64_t us)
-{
-	char text[UNITS_TIME_SIZE];
-
-	if (!us)
-		return json_null();
-	units_time_format(us, text);
-	return json_string(text);
-}
-
 json_t *vault_json(struct control *control, const struct vault *vault)
 {
 	json_t *json = json_pack(
@@ -134,8 +124,8 @@ json_t *vault_json(struct control *control, const struct vault *vault)
 		"s:I}",
 		"name", vault->name, "uuid", vault->uuid, "state",
 		state_name(control, vault), "created_at",
-		time_json(vault->created_at), "started_at",
-		time_json(vault->started_at), "accelerator",
+		units_time_json(vault->created_at), "started_at",
+		units_time_json(vault->started_at), "accelerator",
 		accelerator_of(control, vault), "identity", "sealed", 0,
 		"digest", "checked_at", "drift", "policy",
 		vault_policy_json(&vault->policy), "sessions_live",
