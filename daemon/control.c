@@ -234,6 +234,31 @@ static int start_web(struct control *control, struct error *error)
 	return webui_start(&control->webui, &options, control, error);
 }
 
+/*
+ * Whether the ports can be had, before anything that takes long. They are
+ * opened for good later, the gateway's when it is known that none is there.
+ */
+static int check_ports(struct control *control, struct error *error)
+{
+	const struct config *config = &control->config;
+	struct listeners listeners = {0};
+	int r = 0;
+
+	if (config->http_port > 0) {
+		r = listen_tcp(&listeners, config->http_address,
+			       (int)config->http_port, 1, error);
+		listen_close(&listeners);
+		if (r)
+			error_prefix(error, "page");
+	}
+	if (!r && !supervisor_is_found(control)) {
+		r = listen_tcp(&listeners, config->gateway_address,
+			       (int)config->gateway_port, LISTEN_MAX, error);
+		listen_close(&listeners);
+	}
+	return r;
+}
+
 static int start(struct control *control, struct error *error)
 {
 	int r = check_lengths(control, error);
@@ -242,6 +267,8 @@ static int start(struct control *control, struct error *error)
 		r = own_folders(control, error);
 	if (!r)
 		r = lock_folders(control, error);
+	if (!r)
+		r = check_ports(control, error);
 	if (r)
 		return r;
 	choose_host(control);

@@ -234,6 +234,14 @@ int disk_inspect(const char *path, struct disk_info *info, struct error *error)
 		error_prefix(error, "%s is not a usable image", path);
 	buffer_free(&text);
 	free(name);
+	/* What qemu-img does not know it calls raw. */
+	if (result == 0 && strcmp(info->format, "raw") == 0 &&
+	    st.st_size % 512)
+		result = error_set(error, EINVAL,
+				   "%s is no disk image: it is of no format "
+				   "that qemu-img knows, and a raw image is a "
+				   "multiple of 512 bytes",
+				   path);
 	return result;
 }
 

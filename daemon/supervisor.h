@@ -13,6 +13,9 @@
 struct control;
 struct supervisor;
 
+/* Whether a gateway of this run folder runs since earlier. */
+bool supervisor_is_found(struct control *control);
+
 /*
  * Returns when viewers can connect. -EADDRINUSE and the like when it can't
  * listen, -EBUSY for a gateway of another version that has sessions.

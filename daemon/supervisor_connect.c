@@ -56,6 +56,17 @@ static int connect_to(struct supervisor *link, struct error *error)
 	return fd;
 }
 
+bool supervisor_is_found(struct control *control)
+{
+	struct supervisor link = {.control = control};
+	int fd = connect_to(&link, NULL);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
 static int spawn_gateway(struct supervisor *link, struct error *error)
 {
 	const struct control *control = link->control;

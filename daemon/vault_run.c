@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/accelerator.h"
 #include "daemon/catalogue.h"
@@ -107,6 +108,19 @@ static void learn_caps(struct control *control, struct vault *vault)
 		supervisor_learned(control, &caps);
 }
 
+static int check_disk(const char *xml, struct error *error)
+{
+	struct domain_facts facts;
+	int r = domain_read(xml, &facts, error);
+
+	if (!r && facts.disk[0] && access(facts.disk, F_OK))
+		r = error_errno(error, errno,
+				"its disk %s is missing: put it back from a "
+				"backup",
+				facts.disk);
+	return r;
+}
+
 static int start(struct control *control, struct vault *vault,
 		 struct error *error)
 {
@@ -123,6 +137,8 @@ static int start(struct control *control, struct vault *vault,
 	vault_path(control, vault->uuid, "serial.log", log);
 	vault_path(control, vault->uuid, "domain.xml", path);
 	r = folder_read(path, DEFINITION_MAX, &xml, error);
+	if (!r)
+		r = check_disk(xml, error);
 	if (!r)
 		r = domain_for_start(xml, &options, &text, error);
 	if (!r)

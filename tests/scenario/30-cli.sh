@@ -168,8 +168,36 @@ fi
 
 ok "stop by force" exits 0 ctl vault stop a --force
 ok "it is stopped" answers '.state == "stopped"' ctl --json vault show a
+rm "$(ctl --json vault show a | jq -r .disk.path)"
+lost_disk()
+{
+	ctl vault start a 2>"$work/lost" && return 1
+	cat "$work/lost"
+	[ "$(wc -l <"$work/lost")" = 1 ] && grep -q 'is missing' "$work/lost"
+}
+ok "a disk that is gone is said to be" lost_disk
 ok "delete" exits 0 ctl vault delete a
 ok "it is gone" exits 1 ctl vault show a
+
+# Starts that can't be: one line each, exit status 1, before long.
+refused()
+{
+	refused_with=$1
+	shift
+	timeout 10 "$BUILDDIR/mediavmd" "$@" >"$work/refused" 2>&1
+	refused_status=$?
+	cat "$work/refused"
+	[ $refused_status = 1 ] && [ "$(wc -l <"$work/refused")" = 1 ] &&
+		grep -q "$refused_with" "$work/refused"
+}
+port=$(ctl --json status | jq .gateway.port)
+ok "a port in use" refused "port $port is in use" \
+	--config "$work/mediavmd.conf" --set "gateway.port=$port" \
+	--state "$work/other" --run "$work/other-run"
+ok "a state folder that can't be" refused "can't make the folder" \
+	--config "$work/mediavmd.conf" --state /proc/none --run "$work/r"
+ok "a state folder that is in use" refused "another mediavmd" \
+	--config "$work/mediavmd.conf" --state "$state" --run "$work/r"
 daemon_stop
 ok "the daemon is gone: said so" exits 1 ctl vault list
 finish

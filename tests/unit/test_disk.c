@@ -94,6 +94,9 @@ static void refuses_what_is_no_image(void **state)
 	write_file("raw.img", zeros, sizeof(zeros));
 	assert_int_equal(disk_inspect("raw.img", &info, &e), 0);
 	assert_string_equal(info.format, "raw");
+	write_file("text.img", "hello\n", 6);
+	assert_int_equal(disk_inspect("text.img", &info, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "no disk image"));
 	assert_int_equal(info.virtual_size, 512);
 }
 
