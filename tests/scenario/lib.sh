@@ -209,3 +209,27 @@ frame_in()
 		convert "$1" -depth 8 rgb:- |
 		"$BUILDDIR/tests/scenario/frame_numbers" ${frame_size}
 }
+
+# numbers_rise VIDEO: its frames carry the lesson's numbers, rising (and after
+# the lesson's last, number 599, from the beginning again).
+numbers_rise()
+{
+	ffmpeg -v error -i "$1" -f rawvideo -pix_fmt rgb24 - |
+		"$BUILDDIR/tests/scenario/frame_numbers" 1024 768 |
+		awk '$2 == "-" { next }
+		seen && $2 < last && !(last > 550 && $2 < 50) {
+			print $2 " comes after " last; bad = 1 }
+		!seen || $2 != last { n++ }
+		{ last = $2; seen = 1 }
+		END { print n + 0 " different numbers"
+			exit bad || n < 50 }'
+}
+
+# tone_heard VIDEO: its sound has the lesson's tone, for three seconds at least.
+tone_heard()
+{
+	ffmpeg -v error -i "$1" -f s16le -ac 1 -ar 48000 - |
+		"$BUILDDIR/tests/scenario/tone" 48000 1 |
+		awk '{ heard += $2 - $1 } END { print heard + 0 " s"
+			exit heard < 3 }'
+}
