@@ -196,16 +196,21 @@ static int read_mask(struct draw *draw, struct error *error)
 	return 0;
 }
 
-/* The end of several messages: rop, scaling, mask, and nothing behind. */
+/* The end of several messages: how the part is scaled, and the mask. */
+static int read_scale_mask(struct draw *draw, const pixman_box32_t *src,
+			   struct error *error)
+{
+	uint8_t mode = bytes_u8(&draw->in);
+
+	draw->source = raster_image(draw->image, src, &draw->box, mode);
+	return read_mask(draw, error);
+}
+
 static int read_rop_scale_mask(struct draw *draw, const pixman_box32_t *src,
 			       uint16_t *rop, struct error *error)
 {
-	uint8_t mode;
-
 	*rop = bytes_le16(&draw->in);
-	mode = bytes_u8(&draw->in);
-	draw->source = raster_image(draw->image, src, &draw->box, mode);
-	return read_mask(draw, error);
+	return read_scale_mask(draw, src, error);
 }
 
 static int fill(struct draw *draw, struct error *error)
@@ -268,7 +273,7 @@ static int opaque(struct draw *draw, struct error *error)
 static int rop3(struct draw *draw, struct error *error)
 {
 	pixman_box32_t src;
-	uint8_t code, mode;
+	uint8_t code;
 	int r = read_image(draw, error);
 
 	if (!r)
@@ -278,9 +283,7 @@ static int rop3(struct draw *draw, struct error *error)
 	if (r)
 		return r;
 	code = bytes_u8(&draw->in);
-	mode = bytes_u8(&draw->in);
-	draw->source = raster_image(draw->image, &src, &draw->box, mode);
-	r = read_mask(draw, error);
+	r = read_scale_mask(draw, &src, error);
 	if (!r && draw->source.how != RASTER_PLAIN)
 		return error_set(error, ENOTSUP,
 				 "draw_rop3 with scaling is not drawn");
