@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/session.h"
 #include "daemon/units.h"
+#include "recorder/replay_wire.h"
 
 #define MEMORY 1024 /* MiB */
 #define CPU_SECONDS (24 * 3600)
@@ -158,28 +159,6 @@ int job_replay_start(struct jobs *jobs, const char *id, struct error *error)
 	return (int)r;
 }
 
-static int send_fd(int socket, int fd)
-{
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec byte = {.iov_base = (void *)"c", .iov_len = 1};
-	struct msghdr message = {.msg_iov = &byte,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1
-		       ? 0
-		       : -errno;
-}
-
 int job_replay_connect(struct jobs *jobs, const char *id, int *fd,
 		       struct error *error)
 {
@@ -191,7 +170,7 @@ int job_replay_connect(struct jobs *jobs, const char *id, int *fd,
 	pthread_mutex_lock(&jobs->lock);
 	running = running_find(jobs, id);
 	if (running && running->control >= 0)
-		r = send_fd(running->control, pair[1]);
+		r = replay_wire_hand(running->control, pair[1]);
 	pthread_mutex_unlock(&jobs->lock);
 	close(pair[1]);
 	if (r) {

@@ -281,6 +281,28 @@ static void wait_for(struct replay_wire *r, struct pollfd *fds, int control_fd,
 			fds[i].revents = 0;
 }
 
+int replay_wire_hand(int control_fd, int client_fd)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec byte = {.iov_base = (void *)"c", .iov_len = 1};
+	struct msghdr message = {.msg_iov = &byte,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &client_fd, sizeof(client_fd));
+	return sendmsg(control_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1
+		       ? 0
+		       : -errno;
+}
+
 int replay_wire_run(struct replay_wire *r, int control_fd, struct error *error)
 {
 	struct pollfd fds[CONNECTIONS_MAX + 1];

@@ -52,6 +52,12 @@ int replay_wire_add_client(struct replay_wire *replay, int fd,
 int replay_wire_run(struct replay_wire *replay, int control_fd,
 		    struct error *error);
 
+/*
+ * The other side of control_fd: hands a client's socket over, which stays the
+ * caller's too. Never waits. 0 or a negative errno.
+ */
+int replay_wire_hand(int control_fd, int client_fd);
+
 /* ns of the recording sent so far, and its length; 0 when not known. */
 uint64_t replay_wire_position(const struct replay_wire *replay);
 uint64_t replay_wire_length(const struct replay_wire *replay);

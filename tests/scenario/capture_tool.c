@@ -49,26 +49,10 @@ struct acceptor {
 static void *accept_all(void *cookie)
 {
 	struct acceptor *a = cookie;
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec v = {"c", 1};
-	struct msghdr m = {
-		.msg_iov = &v,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	int fd;
 
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
 	while ((fd = accept(a->listener, NULL, NULL)) >= 0) {
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-		sendmsg(a->control, &m, MSG_NOSIGNAL);
+		replay_wire_hand(a->control, fd);
 		close(fd);
 	}
 	return NULL;

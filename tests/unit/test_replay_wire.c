@@ -51,26 +51,10 @@ static int server_end(struct server *s)
 /* A connected socket whose other end the server has. */
 static int server_connect(struct server *s)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec v = {"", 1};
-	struct msghdr m = {
-		.msg_iov = &v,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &pair[1], sizeof(int));
-	assert_int_equal(sendmsg(s->control, &m, 0), 1);
+	assert_int_equal(replay_wire_hand(s->control, pair[1]), 0);
 	close(pair[1]);
 	return pair[0];
 }
