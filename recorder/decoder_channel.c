@@ -1,0 +1,138 @@
+/* What each channel's messages do to the session's picture and sound. */
+#include "recorder/decoder_parts.h"
+
+#define MAIN_INIT 103
+#define MAIN_MOUSE_MODE 105
+#define MOUSE_MODE_CLIENT 2
+#define INPUTS_MOUSE_POSITION 112
+#define PLAYBACK_START 103
+
+/* What the last client left in caches is of no use to the next. */
+static void forget_caches(struct decoder *d)
+{
+	for (struct channel *c = d->channels; c; c = c->next)
+		if (c->type == CHANNEL_DISPLAY && c->open)
+			return;
+	image_cache_clear(d->images);
+	glz_window_clear(d->window);
+}
+
+static int begin_display(struct decoder *d, struct channel *c,
+			 struct error *error)
+{
+	int r = 0;
+
+	if (c->display)
+		display_restart(c->display);
+	else
+		r = display_new(&c->display, d->images, d->window, error);
+	if (r)
+		return r;
+	c->display->layout_only = d->options.layout_only;
+	d->displays[c->id] = c->display;
+	return 0;
+}
+
+static int begin_cursor(struct decoder *d, struct channel *c,
+			struct error *error)
+{
+	int r = c->cursor ? 0 : cursor_new(&c->cursor, error);
+
+	if (r)
+		return r;
+	c->cursor->client_mode = d->client_mouse;
+	d->cursors[c->id] = c->cursor;
+	return 0;
+}
+
+int decoder_channel_begin(struct decoder *d, struct channel *c,
+			  struct error *error)
+{
+	if (c->type == CHANNEL_DISPLAY)
+		forget_caches(d);
+	if (c->id >= DECODER_DISPLAYS)
+		return 0;
+	if (c->type == CHANNEL_DISPLAY)
+		return begin_display(d, c, error);
+	return c->type == CHANNEL_CURSOR ? begin_cursor(d, c, error) : 0;
+}
+
+static void set_mouse_mode(struct decoder *d, unsigned mode)
+{
+	d->client_mouse = mode == MOUSE_MODE_CLIENT;
+	for (unsigned i = 0; i < DECODER_DISPLAYS; i++)
+		if (d->cursors[i]) {
+			d->cursors[i]->client_mode = d->client_mouse;
+			d->cursors[i]->changes++;
+		}
+}
+
+static void main_message(struct decoder *d, uint16_t type, struct bytes body)
+{
+	if (type == MAIN_INIT)
+		bytes_seek(&body, 12);
+	else if (type == MAIN_MOUSE_MODE)
+		bytes_seek(&body, 2);
+	else
+		return;
+	set_mouse_mode(d, bytes_le16(&body));
+}
+
+static int display_own(struct decoder *d, struct channel *c, uint16_t type,
+		       struct bytes body, struct error *error)
+{
+	int r = 0;
+
+	if (!c->display)
+		return 0;
+	if (type == DISPLAY_MESSAGE_inval_all_pixmaps && !d->forced)
+		r = decoder_queue_wait(d, body, error);
+	return r ? r : display_message(c->display, type, body, error);
+}
+
+int decoder_channel_message(struct decoder *d, struct channel *c,
+			    const struct message *m, uint16_t type,
+			    struct bytes body, struct error *error)
+{
+	switch (c->type) {
+	case CHANNEL_MAIN:
+		main_message(d, type, body);
+		return 0;
+	case CHANNEL_DISPLAY:
+		return display_own(d, c, type, body, error);
+	case CHANNEL_CURSOR:
+		return c->cursor ? cursor_message(c->cursor, type, body, error)
+				 : 0;
+	case CHANNEL_PLAYBACK:
+		d->had_sound |= type == PLAYBACK_START;
+		return d->playback ? playback_message(d->playback, type, body,
+						      m->time, error)
+				   : 0;
+	}
+	return 0;
+}
+
+static void pointer_position(struct decoder *d, struct bytes in)
+{
+	uint32_t x = bytes_le32(&in), y = bytes_le32(&in);
+	unsigned id;
+
+	bytes_le16(&in);
+	id = bytes_u8(&in);
+	if (in.bad || x > IMAGE_SIDE_MAX || y > IMAGE_SIDE_MAX ||
+	    id >= DECODER_DISPLAYS)
+		return;
+	if (d->pointer_display < DECODER_DISPLAYS &&
+	    d->cursors[d->pointer_display] && d->pointer_display != id)
+		d->cursors[d->pointer_display]->changes++;
+	d->pointer_display = id;
+	if (d->cursors[id] && d->client_mouse)
+		cursor_place(d->cursors[id], (int32_t)x, (int32_t)y);
+}
+
+void decoder_client_message(struct decoder *d, struct channel *c,
+			    const struct message *m)
+{
+	if (c->type == CHANNEL_INPUTS && m->type == INPUTS_MOUSE_POSITION)
+		pointer_position(d, bytes_of(m->data, m->size));
+}
