@@ -97,7 +97,7 @@ static int decode(struct stream *s, struct bytes frame, struct image **image,
 	int r;
 
 	if (s->codec == VIDEO_CODEC_MJPEG)
-		r = jpeg_decode(frame, image, error);
+		r = jpeg_decode(frame, JPEG_FRAME, image, error);
 	else
 		r = video_decoder_decode(s->video, frame, image, error);
 	if (!r && *image && !s->top_down)

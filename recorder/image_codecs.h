@@ -73,8 +73,15 @@ int quic_decode(struct bytes in, struct image **image, struct error *error);
 int lz4_decode(struct bytes in, uint32_t width, uint32_t height,
 	       struct image **image, struct error *error);
 
+/* Which of libjpeg's ways, so that pixels equal those of spice-gtk. */
+enum jpeg_use {
+	JPEG_IMAGE, /* exact IDCT, smooth chroma: libjpeg's defaults */
+	JPEG_FRAME, /* of MJPEG: fast IDCT, plain chroma */
+};
+
 /* Baseline JPEG; the size is the picture's own. */
-int jpeg_decode(struct bytes in, struct image **image, struct error *error);
+int jpeg_decode(struct bytes in, enum jpeg_use use, struct image **image,
+		struct error *error);
 /* jpeg_size bytes of JPEG, then LZ alpha; the result is ARGB. */
 int jpeg_alpha_decode(struct bytes in, uint32_t jpeg_size, struct image **image,
 		      struct error *error);

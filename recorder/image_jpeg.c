@@ -1,6 +1,6 @@
 /*
  * JPEG images and video frames, by libjpeg-turbo with the settings that
- * SPICE's own client uses: fast integer IDCT, no fancy upsampling.
+ * SPICE's own client uses for each of the two.
  */
 #include "recorder/image_codecs.h"
 #include "recorder/image_lz.h"
@@ -46,7 +46,8 @@ static void read_rows(struct jpeg_decompress_struct *d, struct image *image)
 	}
 }
 
-int jpeg_decode(struct bytes in, struct image **out, struct error *error)
+int jpeg_decode(struct bytes in, enum jpeg_use use, struct image **out,
+		struct error *error)
 {
 	struct jpeg_decompress_struct d;
 	struct jpeg_trouble trouble;
@@ -78,8 +79,10 @@ int jpeg_decode(struct bytes in, struct image **out, struct error *error)
 		image = r ? NULL : fresh;
 	}
 	if (!r) {
-		d.dct_method = JDCT_IFAST;
-		d.do_fancy_upsampling = FALSE;
+		if (use == JPEG_FRAME) {
+			d.dct_method = JDCT_IFAST;
+			d.do_fancy_upsampling = FALSE;
+		}
 		d.out_color_space = JCS_EXT_BGRX;
 		jpeg_start_decompress(&d);
 		read_rows(&d, image);
@@ -103,7 +106,7 @@ int jpeg_alpha_decode(struct bytes in, uint32_t jpeg_size, struct image **out,
 	if (!jpeg)
 		return error_set(error, EBADMSG,
 				 "a JPEG image with alpha is cut short");
-	r = jpeg_decode(bytes_of(jpeg, jpeg_size), &image, error);
+	r = jpeg_decode(bytes_of(jpeg, jpeg_size), JPEG_IMAGE, &image, error);
 	if (r)
 		return r;
 	r = lz_decode_alpha(in, image, error);

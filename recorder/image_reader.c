@@ -165,7 +165,7 @@ static int decode(struct image_reader *reader, const struct descriptor *d,
 		return zlib_glz_decode(reader->window, take_sized(in), plain,
 				       image, error);
 	case IMAGE_TYPE_JPEG:
-		return jpeg_decode(take_sized(in), image, error);
+		return jpeg_decode(take_sized(in), JPEG_IMAGE, image, error);
 	case IMAGE_TYPE_JPEG_ALPHA:
 		return read_jpeg_alpha(in, image, error);
 	case IMAGE_TYPE_LZ4:
