@@ -1,8 +1,7 @@
-/* libx264 and AAC on a thread of their own, fed through a short queue. */
+/* Codecs on a thread of their own, fed through a short queue. */
 #include "recorder/encoder.h"
 
 #include <libavutil/channel_layout.h>
-#include <libavutil/opt.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,6 @@
 
 #define CANVASES 4
 #define JOBS 64
-#define TIME_BASE 90000 /* per second */
 
 struct canvas {
 	struct encoder_canvas base;
@@ -224,7 +222,7 @@ int encoder_frame(struct encoder *e, struct encoder_canvas *canvas,
 
 	pixman_region32_fini(&canvas->stale);
 	pixman_region32_init(&canvas->stale);
-	job.time = (int64_t)(time / 1000 * TIME_BASE / 1000000);
+	job.time = (int64_t)(time / 1000 * ENCODER_TIME_BASE / 1000000);
 	job.canvas->busy = true;
 	return put_job(e, &job, error);
 }
@@ -266,61 +264,14 @@ int encoder_finish(struct encoder *e, struct error *error)
 	return r ? r : encoder_file_end(e->file, error);
 }
 
-static int open_video(struct encoder *e, struct error *error)
-{
-	const struct encoder_options *o = &e->options;
-	const AVCodec *codec = avcodec_find_encoder_by_name("libx264");
-	AVCodecContext *c;
-	int r;
-
-	if (!codec)
-		return error_set(error, ENOTSUP,
-				 "libavcodec has no libx264; install Debian's "
-				 "libavcodec with GPL parts");
-	c = e->video.codec = avcodec_alloc_context3(codec);
-	if (!c)
-		return error_set(error, ENOMEM, "no memory for an encoder");
-	c->width = (int)o->width;
-	c->height = (int)o->height;
-	c->pix_fmt = AV_PIX_FMT_YUV420P;
-	c->time_base = (AVRational){1, TIME_BASE};
-	c->framerate = (AVRational){(int)o->fps, 1};
-	c->gop_size = (int)o->keyframe_frames;
-	c->thread_count = (int)o->threads;
-	c->color_range = AVCOL_RANGE_MPEG;
-	c->colorspace = AVCOL_SPC_BT709;
-	c->color_primaries = AVCOL_PRI_BT709;
-	c->color_trc = AVCOL_TRC_BT709;
-	c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
-	av_opt_set(c->priv_data, "preset", o->preset, 0);
-	av_opt_set_int(c->priv_data, "crf", o->crf, 0);
-	av_opt_set_int(c->priv_data, "forced-idr", 1, 0);
-	r = avcodec_open2(c, codec, NULL);
-	return r < 0 ? encoder_error(error, r, "start libx264") : 0;
-}
-
 static int open_sound(struct encoder *e, struct error *error)
 {
-	const AVCodec *codec = avcodec_find_encoder(AV_CODEC_ID_AAC);
 	AVCodecContext *c;
-	int r;
+	int r = encoder_codec_audio(&e->sound.codec, &e->options, error);
 
-	if (!codec)
-		return error_set(error, ENOTSUP, "libavcodec has no AAC");
-	c = e->sound.codec = avcodec_alloc_context3(codec);
-	if (!c)
-		return error_set(error, ENOMEM, "no memory for an encoder");
-	c->sample_rate = ENCODER_RATE;
-	c->sample_fmt = AV_SAMPLE_FMT_FLTP;
-	c->bit_rate = e->options.sound_bitrate;
-	c->time_base = (AVRational){1, ENCODER_RATE};
-	c->thread_count = 1;
-	c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_BITEXACT;
-	av_channel_layout_default(&c->ch_layout, ENCODER_CHANNELS);
-	av_opt_set(c->priv_data, "aac_coder", "fast", 0);
-	r = avcodec_open2(c, codec, NULL);
-	if (r < 0)
-		return encoder_error(error, r, "start the AAC encoder");
+	if (r)
+		return r;
+	c = e->sound.codec;
 	e->sound_frame = av_frame_alloc();
 	if (!e->sound_frame)
 		return error_set(error, ENOMEM, "no memory for sound");
@@ -342,11 +293,11 @@ static int make_canvases(struct encoder *e, struct error *error)
 		c->frame = av_frame_alloc();
 		if (!c->frame)
 			return error_set(error, ENOMEM, "no memory for video");
-		c->frame->format = AV_PIX_FMT_YUV420P;
+		c->frame->format = e->video.codec->pix_fmt;
 		c->frame->width = (int)e->options.width;
 		c->frame->height = (int)e->options.height;
-		c->frame->colorspace = AVCOL_SPC_BT709;
-		c->frame->color_range = AVCOL_RANGE_MPEG;
+		c->frame->colorspace = e->video.codec->colorspace;
+		c->frame->color_range = e->video.codec->color_range;
 		if (av_frame_get_buffer(c->frame, 0) < 0)
 			return error_set(error, ENOMEM, "no memory for video");
 		memcpy(c->base.strides, c->frame->linesize,
@@ -374,7 +325,7 @@ static int start(struct encoder *e, int out_fd, struct error *error)
 	int r = encoder_file_new(&e->file, out_fd, error);
 
 	if (!r)
-		r = open_video(e, error);
+		r = encoder_codec_video(&e->video.codec, &e->options, error);
 	if (!r)
 		r = add_track(e, &e->video, error);
 	if (!r && e->options.sound)

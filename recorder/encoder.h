@@ -1,5 +1,5 @@
 /*
- * Pictures and sound into an MP4 file: H.264 by libx264, AAC by libavcodec.
+ * Pictures and sound into a video file; encoder_codec.h says which kinds.
  *
  * Encoding runs on a thread of its own; the caller prepares the next picture
  * meanwhile. Pictures are prepared in a few canvases that take turns; each
@@ -17,23 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "recorder/encoder_codec.h"
 #include "recorder/error.h"
-
-#define ENCODER_PIXELS_MAX (139264u * 256) /* H.264 level 6.2 */
-#define ENCODER_RATE 48000                 /* Hz */
-#define ENCODER_CHANNELS 2
-
-struct encoder_options {
-	uint32_t width, height;   /* px, even */
-	unsigned fps;             /* what rate control expects */
-	unsigned crf;             /* 0..51, lower is better */
-	const char *preset;       /* of libx264 */
-	unsigned threads;         /* of libx264; the same number gives
-				   * the same bytes */
-	unsigned keyframe_frames; /* most frames between key frames */
-	bool sound;
-	unsigned sound_bitrate; /* bit/s */
-};
 
 struct encoder_canvas {
 	uint8_t *planes[3]; /* Y, U, V */

@@ -225,7 +225,7 @@ static int start(struct render *r, int out_fd, struct error *error)
 	struct decoder_options decode = {0};
 	struct encoder_options encode = {
 		.fps = r->options.fps,
-		.crf = r->options.crf,
+		.crf = (int)r->options.crf,
 		.preset = r->options.preset,
 		.threads = r->options.threads,
 		.keyframe_frames = r->options.key_seconds * r->options.fps,
