@@ -283,6 +283,20 @@ static int open_sound(struct encoder *e, struct error *error)
 	return r < 0 ? encoder_error(error, r, "get memory for sound") : 0;
 }
 
+static enum yuv_format canvas_format(enum AVPixelFormat format)
+{
+	switch (format) {
+	case AV_PIX_FMT_YUV444P:
+		return YUV_444;
+	case AV_PIX_FMT_GBRP:
+		return YUV_GBR;
+	case AV_PIX_FMT_BGR0:
+		return YUV_BGR0;
+	default:
+		return YUV_420;
+	}
+}
+
 static int make_canvases(struct encoder *e, struct error *error)
 {
 	for (unsigned i = 0; i < CANVASES; i++) {
@@ -293,6 +307,7 @@ static int make_canvases(struct encoder *e, struct error *error)
 		c->frame = av_frame_alloc();
 		if (!c->frame)
 			return error_set(error, ENOMEM, "no memory for video");
+		c->base.format = canvas_format(e->video.codec->pix_fmt);
 		c->frame->format = e->video.codec->pix_fmt;
 		c->frame->width = (int)e->options.width;
 		c->frame->height = (int)e->options.height;

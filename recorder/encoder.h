@@ -19,10 +19,12 @@
 
 #include "recorder/encoder_codec.h"
 #include "recorder/error.h"
+#include "recorder/yuv.h"
 
 struct encoder_canvas {
-	uint8_t *planes[3]; /* Y, U, V */
+	uint8_t *planes[3]; /* as the format says */
 	int strides[3];
+	enum yuv_format format;
 	pixman_region32_t stale; /* to be converted, px of Y */
 };
 

@@ -116,7 +116,8 @@ static int emit(struct render *r, uint64_t time, struct error *error)
 		return error->code;
 	pixman_region32_fini(&r->changed);
 	pixman_region32_init(&r->changed);
-	yuv_convert(r->screen, &canvas->stale, canvas->planes, canvas->strides);
+	yuv_convert(canvas->format, r->screen, &canvas->stale, canvas->planes,
+		    canvas->strides);
 	bad = encoder_frame(r->encoder, canvas, time, key, error);
 	r->last_frame = time;
 	if (key) {
