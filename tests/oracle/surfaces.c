@@ -1,0 +1,290 @@
+/* Surfaces side by side; see surfaces.h. */
+#include "tests/oracle/surfaces.h"
+
+#include <spice/enums.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "recorder/bytes.h"
+
+/* The bits of a pixel that mean something. */
+static uint32_t meaning(uint32_t format)
+{
+	switch (format) {
+	case SURFACE_1_A:
+		return 1;
+	case SURFACE_8_A:
+		return 0xff;
+	case SURFACE_16_555:
+		return 0x7fff;
+	case SURFACE_16_565:
+		return 0xffff;
+	case SURFACE_32_XRGB:
+		return 0xffffff;
+	}
+	return 0xffffffff;
+}
+
+static uint32_t theirs_at(const struct gtk_picture *p, uint32_t x, uint32_t y)
+{
+	const uint8_t *row = p->data + y * p->stride;
+
+	if (p->format == SURFACE_16_555 || p->format == SURFACE_16_565)
+		return row[2 * x] | (uint32_t)row[2 * x + 1] << 8;
+	return bytes_get_le32(row + 4 * x);
+}
+
+static int differs(uint32_t id, uint32_t x, uint32_t y, uint32_t ours,
+		   uint32_t theirs, struct error *error)
+{
+	return error_set(error, ERANGE,
+			 "surface %u, pixel (%u, %u): ours is %#x, the "
+			 "client's %#x",
+			 id, x, y, ours, theirs);
+}
+
+static int check_size(const struct gtk_picture *p, const struct surface *ours,
+		      struct error *error)
+{
+	if (p->width == ours->width && p->height == ours->height &&
+	    p->format == ours->format)
+		return 0;
+	return error_set(error, ERANGE,
+			 "the primary is %ux%u of format %u here and %ux%u of "
+			 "format %u there",
+			 ours->width, ours->height, ours->format, p->width,
+			 p->height, p->format);
+}
+
+static bool inside(const pixman_box32_t *box, uint32_t x, uint32_t y)
+{
+	return box && (int32_t)x >= box->x1 && (int32_t)x < box->x2 &&
+	       (int32_t)y >= box->y1 && (int32_t)y < box->y2;
+}
+
+/* Everything but what is inside the box. */
+static int compare_outside(const struct gtk_picture *p,
+			   const struct surface *ours,
+			   const pixman_box32_t *box, struct error *error)
+{
+	uint32_t mask = meaning(ours->format);
+
+	for (uint32_t y = 0; y < ours->height; y++) {
+		const uint32_t *row = surface_row(ours, (int32_t)y);
+
+		for (uint32_t x = 0; x < ours->width; x++) {
+			uint32_t theirs = theirs_at(p, x, y);
+
+			if ((row[x] ^ theirs) & mask && !inside(box, x, y))
+				return differs(0, x, y, row[x] & mask,
+					       theirs & mask, error);
+		}
+	}
+	return 0;
+}
+
+int surfaces_compare_primary(struct gtk_channel *gtk,
+			     const struct surface *ours, struct error *error)
+{
+	struct gtk_picture p;
+	int r;
+
+	if (!gtk_channel_primary(gtk, &p))
+		return -EAGAIN;
+	r = check_size(&p, ours, error);
+	return r ? r : compare_outside(&p, ours, NULL, error);
+}
+
+static void add_distance(struct surfaces_distance *d, uint32_t a, uint32_t b)
+{
+	for (int shift = 0; shift < 24; shift += 8) {
+		unsigned one =
+			abs((int)(a >> shift & 255) - (int)(b >> shift & 255));
+
+		d->worst = one > d->worst ? one : d->worst;
+		d->mean += one;
+	}
+}
+
+int surfaces_take_over(struct gtk_channel *gtk, const struct surface *ours,
+		       const pixman_box32_t *box, struct surfaces_distance *d,
+		       struct error *error)
+{
+	struct gtk_picture p;
+	uint64_t pixels = 0;
+	int r;
+
+	*d = (struct surfaces_distance){0};
+	if (!gtk_channel_primary(gtk, &p) || p.format != SURFACE_32_XRGB)
+		return 0;
+	r = check_size(&p, ours, error);
+	if (!r)
+		r = compare_outside(&p, ours, box, error);
+	for (uint32_t y = 0; !r && y < ours->height; y++) {
+		uint32_t *row = (uint32_t *)(void *)(p.data + y * p.stride);
+
+		for (uint32_t x = 0; x < ours->width; x++) {
+			uint32_t pixel = surface_row(ours, (int32_t)y)[x];
+
+			if (!inside(box, x, y))
+				continue;
+			add_distance(d, pixel, row[x]);
+			pixels++;
+			row[x] = pixel;
+		}
+	}
+	d->mean = pixels ? d->mean / (3.0 * (double)pixels) : 0;
+	return r;
+}
+
+/* Box of the surface at (x, y), to the primary's corner. */
+struct piece {
+	uint32_t id, x, y, width, height;
+};
+
+static void put_rect(struct buffer *out, uint32_t x, uint32_t y, uint32_t width,
+		     uint32_t height)
+{
+	buffer_put_le32(out, y);
+	buffer_put_le32(out, x);
+	buffer_put_le32(out, y + height);
+	buffer_put_le32(out, x + width);
+}
+
+/* The bytes of a message from base to image; `alpha`: 255 - A of each. */
+static void put_message(struct buffer *out, const struct piece *piece,
+			bool alpha)
+{
+	buffer_put_le32(out, 0); /* on the primary */
+	put_rect(out, 0, 0, piece->width, piece->height);
+	buffer_put_u8(out, SPICE_CLIP_TYPE_NONE);
+	if (alpha) {
+		buffer_put_u8(out, 0);
+		buffer_put_u8(out, 255);
+	}
+	buffer_put_le32(out, alpha ? 43 : 57);
+	put_rect(out, piece->x, piece->y, piece->width, piece->height);
+	if (!alpha) {
+		buffer_put_le16(out, SPICE_ROPD_OP_PUT);
+		buffer_put_u8(out, SPICE_IMAGE_SCALE_MODE_NEAREST);
+		buffer_put_u8(out, 0); /* no mask */
+		buffer_put_le64(out, 0);
+		buffer_put_le32(out, 0);
+	}
+	buffer_put_le64(out, 0);
+	buffer_put_u8(out, SPICE_IMAGE_TYPE_SURFACE);
+	buffer_put_u8(out, 0);
+	buffer_put_le32(out, piece->width);
+	buffer_put_le32(out, piece->height);
+	buffer_put_le32(out, piece->id);
+}
+
+static int lay(struct gtk_channel *gtk, const struct piece *piece, bool alpha,
+	       struct error *error)
+{
+	struct buffer body = {0};
+	struct gtk_message m = {
+		.serial = 0,
+		.type = alpha ? SPICE_MSG_DISPLAY_DRAW_ALPHA_BLEND
+			      : SPICE_MSG_DISPLAY_DRAW_COPY};
+	int r;
+
+	put_message(&body, piece, alpha);
+	m.body = body.data;
+	m.size = body.size;
+	r = gtk_channel_insert(gtk, &m, error);
+	if (!r)
+		r = gtk_channel_wait(gtk, error);
+	buffer_free(&body);
+	return r;
+}
+
+/* What a pixel of ours looks like on the primary. */
+static uint32_t expected(const struct surface *ours, uint32_t x, uint32_t y,
+			 bool alpha)
+{
+	uint32_t v = surface_row(ours, (int32_t)y)[x];
+
+	surface_widen(ours, &v, 1);
+	if (alpha)
+		v = (255 - (v >> 24)) * 0x10101u;
+	return v & 0xffffff;
+}
+
+static int compare_piece(struct gtk_channel *gtk, const struct gtk_picture *p,
+			 const struct surface *ours, const struct piece *piece,
+			 bool alpha, struct error *error)
+{
+	int r;
+
+	memset(p->data, alpha ? 0xff : 0, p->stride * p->height);
+	r = lay(gtk, piece, alpha, error);
+	if (r)
+		return r;
+	for (uint32_t y = 0; y < piece->height; y++)
+		for (uint32_t x = 0; x < piece->width; x++) {
+			uint32_t a = expected(ours, piece->x + x, piece->y + y,
+					      alpha);
+			uint32_t b = theirs_at(p, x, y) & 0xffffff;
+
+			if (a != b)
+				return differs(piece->id, piece->x + x,
+					       piece->y + y, a, b, error);
+		}
+	return 0;
+}
+
+static int compare_pieces(struct gtk_channel *gtk, const struct gtk_picture *p,
+			  uint32_t id, const struct surface *ours, bool alpha,
+			  struct error *error)
+{
+	int r = 0;
+
+	for (uint32_t y = 0; y < ours->height && !r; y += p->height)
+		for (uint32_t x = 0; x < ours->width && !r; x += p->width) {
+			struct piece piece = {id, x, y, ours->width - x,
+					      ours->height - y};
+
+			if (piece.width > p->width)
+				piece.width = p->width;
+			if (piece.height > p->height)
+				piece.height = p->height;
+			r = compare_piece(gtk, p, ours, &piece, alpha, error);
+		}
+	if (r == -ERANGE && alpha)
+		error_prefix(error, "alpha");
+	return r;
+}
+
+int surfaces_compare(struct gtk_channel *gtk, uint32_t id,
+		     const struct surface *ours, struct error *error)
+{
+	struct gtk_picture p;
+	uint8_t *kept;
+	bool has_colour = ours->format >= SURFACE_16_555;
+	bool has_alpha = ours->format == SURFACE_32_ARGB || !has_colour;
+	int r = 0;
+
+	if (!gtk_channel_primary(gtk, &p) || p.format != SURFACE_32_XRGB)
+		return -EAGAIN;
+	kept = malloc(p.stride * p.height);
+	if (!kept)
+		return error_set(error, ENOMEM, "no memory for a picture");
+	memcpy(kept, p.data, p.stride * p.height);
+	if (has_colour)
+		r = compare_pieces(gtk, &p, id, ours, false, error);
+	(void)has_alpha;
+	memcpy(p.data, kept, p.stride * p.height);
+	free(kept);
+	return r;
+}
+
+int surfaces_compare_cursor(struct gtk_channel *gtk, const struct cursor *ours,
+			    struct error *error)
+{
+	struct gtk_cursor theirs;
+
+	(void)ours, (void)error;
+	gtk_channel_cursor(gtk, &theirs);
+	return 0;
+}

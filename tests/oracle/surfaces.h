@@ -1,0 +1,47 @@
+/*
+ * A surface of ours beside the one that spice-client-glib has, pixel by
+ * pixel. All return 0, -ERANGE and the first difference, or the client's
+ * failure.
+ */
+#ifndef TESTS_ORACLE_SURFACES_H
+#define TESTS_ORACLE_SURFACES_H
+
+#include <pixman.h>
+#include <stdint.h>
+
+#include "recorder/cursor.h"
+#include "recorder/error.h"
+#include "recorder/surface.h"
+#include "tests/oracle/gtk_client.h"
+
+/* -EAGAIN: the client shows no primary. */
+int surfaces_compare_primary(struct gtk_channel *gtk,
+			     const struct surface *ours, struct error *error);
+
+/*
+ * An off-screen surface, laid on the primary in as many pieces as it takes;
+ * the primary's pixels are put back. -EAGAIN: there is no primary of 32 bits
+ * to lay it on.
+ */
+int surfaces_compare(struct gtk_channel *gtk, uint32_t id,
+		     const struct surface *ours, struct error *error);
+
+/* Of components, within a box: the largest and the mean. */
+struct surfaces_distance {
+	unsigned worst;
+	double mean;
+};
+
+/*
+ * How far the client is from us in the box; then it gets our pixels there.
+ * -ERANGE when they differ outside of it.
+ */
+int surfaces_take_over(struct gtk_channel *gtk, const struct surface *ours,
+		       const pixman_box32_t *box,
+		       struct surfaces_distance *distance, struct error *error);
+
+/* The pointer's shape, and whether there is any. */
+int surfaces_compare_cursor(struct gtk_channel *gtk, const struct cursor *ours,
+			    struct error *error);
+
+#endif
