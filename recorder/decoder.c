@@ -20,6 +20,8 @@ int decoder_new(struct decoder **decoder, const struct decoder_options *o,
 		r = glz_window_new(&d->window, error);
 	if (!r && o->sound.samples)
 		r = playback_new(&d->playback, o->sound, error);
+	if (!r && o->microphone.samples)
+		r = playback_new(&d->microphone, o->microphone, error);
 	if (r)
 		decoder_free(d);
 	else
@@ -46,6 +48,7 @@ void decoder_free(struct decoder *d)
 		channel_free(d, c);
 	}
 	playback_free(d->playback);
+	playback_free(d->microphone);
 	image_cache_free(d->images);
 	glz_window_free(d->window);
 	free(d);
@@ -71,6 +74,11 @@ const struct playback_state *decoder_sound(const struct decoder *d)
 	return d->playback ? playback_state(d->playback) : NULL;
 }
 
+const struct playback_state *decoder_microphone(const struct decoder *d)
+{
+	return d->microphone ? playback_state(d->microphone) : NULL;
+}
+
 const struct decoder_trouble *decoder_trouble(const struct decoder *d)
 {
 	return &d->trouble;
@@ -79,6 +87,11 @@ const struct decoder_trouble *decoder_trouble(const struct decoder *d)
 bool decoder_had_sound(const struct decoder *d)
 {
 	return d->had_sound;
+}
+
+bool decoder_had_microphone(const struct decoder *d)
+{
+	return d->had_microphone;
 }
 
 struct channel *decoder_find(const struct decoder *d, unsigned type,
@@ -137,8 +150,7 @@ static int take_message(struct decoder *d, struct channel *c,
 
 	if (item->direction == CAPTURE_TO_CLIENT)
 		return decoder_queue_take(d, c, &m, error);
-	decoder_client_message(d, c, &m);
-	return 0;
+	return decoder_queue_client(d, c, &m, error);
 }
 
 int decoder_feed(struct decoder *d, const struct capture_item *item,

@@ -29,8 +29,10 @@
 #define DECODER_QUEUE_MAX (64u << 20)
 
 struct decoder_options {
-	bool layout_only;           /* follow sizes and heads, draw nothing */
-	struct playback_sink sound; /* samples may be NULL: not decoded */
+	bool layout_only; /* follow sizes and heads, draw nothing */
+	/* samples may be NULL: not decoded */
+	struct playback_sink sound;      /* what the guest plays */
+	struct playback_sink microphone; /* what the viewer says to it */
 };
 
 /* What did not go as it should, since the beginning. */
@@ -49,8 +51,8 @@ void decoder_free(struct decoder *decoder);
 
 /*
  * Takes the next item of a capture; a channel begins with a link's result.
- * Damaged messages are left out and
- * counted; an error is only -ENOMEM or what the sound's sink returned.
+ * Damaged messages are left out and counted; an error is only -ENOMEM or what
+ * a sink returned.
  */
 int decoder_feed(struct decoder *decoder, const struct capture_item *item,
 		 struct error *error);
@@ -61,9 +63,13 @@ int decoder_finish(struct decoder *decoder, struct error *error);
 struct display *decoder_display(const struct decoder *decoder, unsigned id);
 /* The pointer over that display, or NULL when it shows none. */
 struct cursor *decoder_cursor(const struct decoder *decoder, unsigned id);
+/* NULL when it is not decoded. */
 const struct playback_state *decoder_sound(const struct decoder *decoder);
+const struct playback_state *decoder_microphone(const struct decoder *decoder);
 
 const struct decoder_trouble *decoder_trouble(const struct decoder *decoder);
+/* Something was played; the viewer's microphone was heard. */
 bool decoder_had_sound(const struct decoder *decoder);
+bool decoder_had_microphone(const struct decoder *decoder);
 
 #endif

@@ -6,6 +6,7 @@
 #define MOUSE_MODE_CLIENT 2
 #define INPUTS_MOUSE_POSITION 112
 #define PLAYBACK_START 103
+#define RECORD_CLIENT_DATA 101
 
 /* What the last client left in caches is of no use to the next. */
 static void forget_caches(struct decoder *d)
@@ -50,6 +51,10 @@ int decoder_channel_begin(struct decoder *d, struct channel *c,
 {
 	if (c->type == CHANNEL_DISPLAY)
 		forget_caches(d);
+	else if (c->type == CHANNEL_PLAYBACK && d->playback && !c->id)
+		playback_restart(d->playback);
+	else if (c->type == CHANNEL_RECORD && d->microphone && !c->id)
+		playback_restart(d->microphone);
 	if (c->id >= DECODER_DISPLAYS)
 		return 0;
 	if (c->type == CHANNEL_DISPLAY)
@@ -104,10 +109,16 @@ int decoder_channel_message(struct decoder *d, struct channel *c,
 		return c->cursor ? cursor_message(c->cursor, type, body, error)
 				 : 0;
 	case CHANNEL_PLAYBACK:
-		d->had_sound |= type == PLAYBACK_START;
-		return d->playback ? playback_message(d->playback, type, body,
-						      m->time, error)
-				   : 0;
+		d->had_sound |= type == PLAYBACK_START && !c->id;
+		if (d->playback && !c->id)
+			return playback_message(d->playback, type, body,
+						m->time, error);
+		return 0;
+	case CHANNEL_RECORD:
+		if (d->microphone && !c->id)
+			return playback_record_message(d->microphone, type,
+						       body, error);
+		return 0;
 	}
 	return 0;
 }
@@ -130,9 +141,18 @@ static void pointer_position(struct decoder *d, struct bytes in)
 		cursor_place(d->cursors[id], (int32_t)x, (int32_t)y);
 }
 
-void decoder_client_message(struct decoder *d, struct channel *c,
-			    const struct message *m)
+int decoder_client_message(struct decoder *d, struct channel *c,
+			   const struct message *m, struct error *error)
 {
+	struct bytes body = bytes_of(m->data, m->size);
+
 	if (c->type == CHANNEL_INPUTS && m->type == INPUTS_MOUSE_POSITION)
-		pointer_position(d, bytes_of(m->data, m->size));
+		pointer_position(d, body);
+	if (c->type != CHANNEL_RECORD || c->id)
+		return 0;
+	d->had_microphone |= m->type == RECORD_CLIENT_DATA;
+	if (!d->microphone)
+		return 0;
+	return playback_record_client(d->microphone, m->type, body, m->time,
+				      error);
 }

@@ -11,6 +11,7 @@ enum {
 	CHANNEL_INPUTS,
 	CHANNEL_CURSOR,
 	CHANNEL_PLAYBACK,
+	CHANNEL_RECORD,
 };
 
 #define MESSAGE_FIRST_OWN 101 /* below are those of every channel */
@@ -45,9 +46,9 @@ struct decoder {
 	struct channel *channels;
 	struct display *displays[DECODER_DISPLAYS];
 	struct cursor *cursors[DECODER_DISPLAYS];
-	struct playback *playback;
+	struct playback *playback, *microphone;
 	size_t queued; /* bytes */
-	bool had_sound;
+	bool had_sound, had_microphone;
 	bool client_mouse;
 	bool forced;              /* nothing is waited for any more */
 	unsigned pointer_display; /* where the client's pointer is */
@@ -69,15 +70,18 @@ int decoder_channel_begin(struct decoder *decoder, struct channel *channel,
 int decoder_channel_message(struct decoder *decoder, struct channel *channel,
 			    const struct message *message, uint16_t type,
 			    struct bytes body, struct error *error);
-/* What the client says. */
-void decoder_client_message(struct decoder *decoder, struct channel *channel,
-			    const struct message *message);
+/* What the client says; the same results, but none that has to wait. */
+int decoder_client_message(struct decoder *decoder, struct channel *channel,
+			   const struct message *message, struct error *error);
 
 /* decoder_queue.c: messages in their order, and those that wait. */
 
 /* Does a message now, or when it can be done. Its bytes are borrowed. */
 int decoder_queue_take(struct decoder *decoder, struct channel *channel,
 		       struct message *message, struct error *error);
+/* The same for what the client says, which never waits. */
+int decoder_queue_client(struct decoder *decoder, struct channel *channel,
+			 const struct message *message, struct error *error);
 /* Does whatever can go on. */
 int decoder_queue_drain(struct decoder *decoder, struct error *error);
 /* Does all that waits, without what it waits for. */

@@ -94,35 +94,64 @@ static int do_list(struct decoder *d, struct channel *c, struct message *m,
 	return 0;
 }
 
+/* Counts what became of a message; errors that end the decoding stay. */
+static int settle(struct decoder *d, const struct channel *c,
+		  const struct message *m, int r, const struct error *why,
+		  struct error *error)
+{
+	bool sound = c->type == CHANNEL_PLAYBACK || c->type == CHANNEL_RECORD;
+
+	if (!r)
+		return 0;
+	if (r == -ENOTSUP) {
+		d->trouble.undrawn++;
+		return 0;
+	}
+	/* A sink's errors are not the message's. */
+	if (r == -ENOMEM || (sound && r != -EBADMSG)) {
+		if (error)
+			*error = *why;
+		return r;
+	}
+	if (r == -EAGAIN)
+		d->trouble.missing++;
+	else
+		d->trouble.damaged++;
+	note(d, c, m, why);
+	return 0;
+}
+
 /* 0, or -EAGAIN when it has to wait; other errors end the decoding. */
 static int do_message(struct decoder *d, struct channel *c, struct message *m,
 		      struct error *error)
 {
 	struct error why = {0};
+	bool is_list = m->type == MESSAGE_LIST;
 	int r = 0;
 
-	if (m->type == MESSAGE_LIST)
-		r = do_list(d, c, m, 0, &why);
-	else if (m->sub_list)
-		r = do_list(d, c, m, m->sub_list, &why);
-	if (!r || (r != -EAGAIN && m->type != MESSAGE_LIST))
-		r = do_one(d, c, m, m->type, bytes_of(m->data, m->size), &why);
+	if (is_list || m->sub_list)
+		r = do_list(d, c, m, is_list ? 0 : m->sub_list, &why);
 	if (r == -EAGAIN && !d->forced)
 		return r;
-	if (r == -ENOMEM || r == -ECANCELED) {
-		*error = why;
-		return r;
+	r = settle(d, c, m, r, &why, error);
+	if (!r && !is_list) {
+		r = do_one(d, c, m, m->type, bytes_of(m->data, m->size), &why);
+		if (r == -EAGAIN && !d->forced)
+			return r;
+		r = settle(d, c, m, r, &why, error);
 	}
-	if (r == -ENOTSUP)
-		d->trouble.undrawn++;
-	else if (r == -EAGAIN)
-		d->trouble.missing++;
-	else if (r)
-		d->trouble.damaged++;
-	if (r && r != -ENOTSUP)
-		note(d, c, m, &why);
-	c->serial = m->serial;
-	return 0;
+	if (!r)
+		c->serial = m->serial;
+	return r;
+}
+
+int decoder_queue_client(struct decoder *d, struct channel *c,
+			 const struct message *m, struct error *error)
+{
+	struct error why = {0};
+	int r = decoder_client_message(d, c, m, &why);
+
+	return settle(d, c, m, r, &why, error);
 }
 
 static int enqueue(struct decoder *d, struct channel *c,

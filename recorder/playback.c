@@ -1,68 +1,78 @@
-/* Playback messages; Opus by libavcodec, other rates by libswresample. */
+/* Messages of playback and record channels; the clock of their sound. */
 #include "recorder/playback.h"
 
-#include <libavcodec/avcodec.h>
-#include <libavutil/channel_layout.h>
-#include <libswresample/swresample.h>
 #include <stdlib.h>
 
 /* SPICE_MSG_PLAYBACK_* */
 enum {
-	MESSAGE_DATA = 101,
-	MESSAGE_MODE,
-	MESSAGE_START,
-	MESSAGE_STOP,
-	MESSAGE_VOLUME,
-	MESSAGE_MUTE,
-	MESSAGE_LATENCY,
+	PLAYBACK_DATA = 101,
+	PLAYBACK_MODE,
+	PLAYBACK_START,
+	PLAYBACK_STOP,
+	PLAYBACK_VOLUME,
+	PLAYBACK_MUTE,
+	PLAYBACK_LATENCY,
 };
 
-/* SPICE_AUDIO_DATA_MODE_* */
+/* SPICE_MSG_RECORD_* */
 enum {
-	MODE_RAW = 1,
-	MODE_CELT,
-	MODE_OPUS,
+	RECORD_START = 101,
+	RECORD_STOP,
+	RECORD_VOLUME,
+	RECORD_MUTE,
 };
 
-#define FRAMES_PER_MS (PLAYBACK_RATE / 1000)
+/* SPICE_MSGC_RECORD_* */
+enum {
+	CLIENT_DATA = 101,
+	CLIENT_MODE,
+	CLIENT_START_MARK,
+};
+
 #define FORMAT_S16 1 /* SPICE_AUDIO_FMT_S16 */
+#define MS INT64_C(1000000)
+#define FRAMES_PER_MS (PLAYBACK_RATE / 1000)
+#define DRIFT_WINDOW_MS 1000    /* of stamps against samples */
+#define ARRIVAL_WINDOW_MS 10000 /* of arrival against stamps */
+
+/* The least and the most of something since a moment. */
+struct window {
+	int64_t since; /* ms of the run */
+	int64_t least, most;
+};
 
 struct playback {
 	struct playback_sink sink;
 	struct playback_state state;
+	struct audio_decoder *audio;
 	uint16_t mode;
-	bool running;
-	uint32_t channels, rate;  /* of what the guest plays */
-	uint64_t start;           /* capture time of START */
-	uint32_t start_ms;        /* the same moment, server's clock */
-	uint64_t played;          /* frames at 48 kHz since START */
-	uint64_t window_ms;       /* since START: begin of what follows */
-	int64_t earliest, latest; /* packets by the clock, frames late */
-	AVCodecContext *opus;
-	AVPacket *packet;
-	AVFrame *frame;
-	SwrContext *resampler;
-	int resampler_format, resampler_rate, resampler_channels;
-	int16_t *samples; /* room for what the resampler gives */
-	int room;         /* frames */
+	bool ready;   /* the form of the sound is known */
+	bool running; /* and a run has begun */
+
+	uint64_t start;  /* capture's time of the run's first stamp */
+	int64_t elapsed; /* ms from there to the newest stamp */
+	uint32_t stamp;  /* the newest */
+	int64_t played;  /* frames since `start` */
+	unsigned packet; /* frames of the newest */
+	struct window late, lag;
 };
 
 int playback_new(struct playback **playback, struct playback_sink sink,
 		 struct error *error)
 {
 	struct playback *p = calloc(1, sizeof(*p));
+	int r;
 
 	*playback = NULL;
-	if (p) {
-		p->packet = av_packet_alloc();
-		p->frame = av_frame_alloc();
-	}
-	if (!p || !p->packet || !p->frame) {
-		playback_free(p);
+	if (!p)
 		return error_set(error, ENOMEM, "no memory for sound");
+	r = audio_decoder_new(&p->audio, error);
+	if (r) {
+		free(p);
+		return r;
 	}
 	p->sink = sink;
-	p->mode = MODE_RAW;
+	p->mode = AUDIO_RAW;
 	*playback = p;
 	return 0;
 }
@@ -71,12 +81,14 @@ void playback_free(struct playback *p)
 {
 	if (!p)
 		return;
-	avcodec_free_context(&p->opus);
-	av_packet_free(&p->packet);
-	av_frame_free(&p->frame);
-	swr_free(&p->resampler);
-	free(p->samples);
+	audio_decoder_free(p->audio);
 	free(p);
+}
+
+void playback_restart(struct playback *p)
+{
+	p->mode = AUDIO_RAW;
+	p->ready = p->running = false;
 }
 
 const struct playback_state *playback_state(const struct playback *p)
@@ -84,171 +96,141 @@ const struct playback_state *playback_state(const struct playback *p)
 	return &p->state;
 }
 
-static int set_resampler(struct playback *p, int format, int rate, int channels,
-			 struct error *error)
+/* 65536 is full. */
+static uint32_t gain(const struct playback_state *s, unsigned side)
 {
-	AVChannelLayout in, out;
+	uint64_t v;
 
-	if (p->resampler && p->resampler_format == format &&
-	    p->resampler_rate == rate && p->resampler_channels == channels)
+	if (s->mute)
 		return 0;
-	swr_free(&p->resampler);
-	av_channel_layout_default(&in, channels);
-	av_channel_layout_default(&out, PLAYBACK_CHANNELS);
-	if (swr_alloc_set_opts2(&p->resampler, &out, AV_SAMPLE_FMT_S16,
-				PLAYBACK_RATE, &in, format, rate, 0, NULL) ||
-	    swr_init(p->resampler) < 0) {
-		swr_free(&p->resampler);
-		return error_set(error, EBADMSG,
-				 "sound of %d channels at %d Hz can't be "
-				 "played",
-				 channels, rate);
-	}
-	p->resampler_format = format;
-	p->resampler_rate = rate;
-	p->resampler_channels = channels;
-	return 0;
+	if (!s->volume_channels)
+		return 65536;
+	v = s->volume[side < s->volume_channels ? side : 0];
+	v += v >> 15;
+	return (uint32_t)(v * v * v >> 32);
 }
 
-static int make_room(struct playback *p, int frames, struct error *error)
+static void apply_volume(const struct playback_state *s, int16_t *samples,
+			 unsigned frames)
 {
-	int16_t *samples;
+	int64_t gains[PLAYBACK_CHANNELS];
 
-	if (frames <= p->room)
-		return 0;
-	samples = realloc(p->samples, (size_t)frames * PLAYBACK_CHANNELS *
-					      sizeof(*samples));
-	if (!samples)
-		return error_set(error, ENOMEM, "no memory for sound");
-	p->samples = samples;
-	p->room = frames;
-	return 0;
+	for (unsigned side = 0; side < PLAYBACK_CHANNELS; side++)
+		gains[side] = gain(s, side);
+	for (unsigned i = 0; i < frames * PLAYBACK_CHANNELS; i++)
+		samples[i] = (int16_t)(samples[i] *
+				       gains[i % PLAYBACK_CHANNELS] / 65536);
 }
 
-static int give(struct playback *p, const uint8_t *const *planes, int frames,
+/* The capture's time of a frame of this run. */
+static uint64_t time_of(const struct playback *p, int64_t frame)
+{
+	int64_t second = 1000 * MS;
+
+	return p->start + frame / PLAYBACK_RATE * second +
+	       frame % PLAYBACK_RATE * second / PLAYBACK_RATE;
+}
+
+static int give(struct playback *p, int16_t *samples, unsigned frames,
 		struct error *error)
 {
-	uint64_t at = p->start + p->played * 1000000000 / PLAYBACK_RATE;
-	int r, out = swr_get_out_samples(p->resampler, frames);
+	uint64_t at = time_of(p, p->played);
 
-	if (out < 0)
-		return error_set(error, EBADMSG, "sound can't be resampled");
-	r = make_room(p, out, error);
-	if (r)
-		return r;
-	out = swr_convert(p->resampler, (uint8_t *[]){(uint8_t *)p->samples},
-			  p->room, (const uint8_t **)planes, frames);
-	if (out < 0)
-		return error_set(error, EBADMSG, "sound can't be resampled");
-	p->played += out;
-	if (!out)
+	p->played += frames;
+	if (!frames)
 		return 0;
-	return p->sink.samples(p->sink.user, at, p->samples, out, error);
+	if (p->sink.as_heard)
+		apply_volume(&p->state, samples, frames);
+	return p->sink.samples(p->sink.user, at, samples, frames, error);
 }
 
-static int play_raw(struct playback *p, struct bytes *in, struct error *error)
+static void window_open(struct window *w, int64_t since)
 {
-	const uint8_t *data = in->data + in->at;
-	int frames = (int)(bytes_left(in) / (2 * p->channels));
-	int r = set_resampler(p, AV_SAMPLE_FMT_S16, (int)p->rate,
-			      (int)p->channels, error);
-
-	return r ? r : give(p, &data, frames, error);
+	*w = (struct window){since, INT64_MAX, INT64_MIN};
 }
 
-static int open_opus(struct playback *p, struct error *error)
+/* True when it is full. */
+static bool window_add(struct window *w, int64_t value, int64_t now, int64_t ms)
 {
-	const AVCodec *codec = avcodec_find_decoder(AV_CODEC_ID_OPUS);
-
-	if (p->opus)
-		return 0;
-	if (!codec)
-		return error_set(error, ENOTSUP,
-				 "libavcodec has no Opus decoder");
-	p->opus = avcodec_alloc_context3(codec);
-	if (!p->opus)
-		return error_set(error, ENOMEM, "no memory for sound");
-	p->opus->sample_rate = PLAYBACK_RATE;
-	p->opus->thread_count = 1;
-	av_channel_layout_default(&p->opus->ch_layout, (int)p->channels);
-	if (avcodec_open2(p->opus, codec, NULL)) {
-		avcodec_free_context(&p->opus);
-		return error_set(error, EBADMSG,
-				 "Opus of %u channels can't be decoded",
-				 p->channels);
-	}
-	return 0;
+	w->least = value < w->least ? value : w->least;
+	w->most = value > w->most ? value : w->most;
+	return now - w->since >= ms;
 }
 
-static int play_opus(struct playback *p, struct bytes *in, struct error *error)
+static void begin_run(struct playback *p, uint64_t start, uint32_t stamp)
 {
-	int r = open_opus(p, error);
-
-	if (r)
-		return r;
-	if (av_new_packet(p->packet, (int)bytes_left(in)))
-		return error_set(error, ENOMEM, "no memory for sound");
-	memcpy(p->packet->data, in->data + in->at, bytes_left(in));
-	r = avcodec_send_packet(p->opus, p->packet);
-	av_packet_unref(p->packet);
-	if (r)
-		return error_set(error, EBADMSG, "an Opus packet is damaged");
-	while (!avcodec_receive_frame(p->opus, p->frame)) {
-		const AVFrame *f = p->frame;
-
-		r = set_resampler(p, f->format, f->sample_rate,
-				  f->ch_layout.nb_channels, error);
-		if (!r)
-			r = give(p, (const uint8_t *const *)f->extended_data,
-				 f->nb_samples, error);
-		av_frame_unref(p->frame);
-		if (r)
-			return r;
-	}
-	return 0;
+	p->start = start;
+	p->stamp = stamp;
+	p->elapsed = 0;
+	p->played = 0;
+	p->packet = 0;
+	window_open(&p->late, 0);
+	window_open(&p->lag, 0);
 }
 
-static void new_window(struct playback *p, uint64_t elapsed)
+/* Keeps stamps to arrival. False when the stamp's clock has jumped. */
+static bool follow_arrival(struct playback *p, uint64_t time)
 {
-	p->window_ms = elapsed;
-	p->earliest = INT64_MAX;
-	p->latest = INT64_MIN;
+	int64_t lag = (int64_t)(time - p->start) / MS - p->elapsed;
+
+	if (lag < -PLAYBACK_JUMP_MS || lag > PLAYBACK_JUMP_MS)
+		return false;
+	if (lag < -PLAYBACK_EARLY_MS)
+		p->start += lag * MS;
+	else if (!window_add(&p->lag, lag, p->elapsed, ARRIVAL_WINDOW_MS))
+		return true;
+	else if (p->lag.least > PLAYBACK_DRIFT_MS)
+		p->start += p->lag.least * MS;
+	window_open(&p->lag, p->elapsed);
+	return true;
 }
 
 /*
- * Keeps the run on the server's clock. A hole moves what follows at once.
- * Less may be a delay that a burst of packets makes good, so it counts only
- * when no packet of a whole second was nearer to the clock.
+ * Keeps samples to stamps. A hole moves what follows at once. Less may be a
+ * delay that a burst of packets makes good, so it counts only when no packet
+ * of a whole second was nearer to the clock.
  */
-static void follow_clock(struct playback *p, uint32_t ms, uint64_t time)
+static void follow_stamps(struct playback *p)
 {
-	uint64_t elapsed = ms - p->start_ms; /* wraps with the clock */
-	int64_t late;
+	int64_t late = p->elapsed * FRAMES_PER_MS - p->played;
 
-	/* A stamp from the future is none. */
-	if (time < p->start || elapsed > (time - p->start) / 1000000 + 1000)
-		return;
-	late = (int64_t)(elapsed * FRAMES_PER_MS - p->played);
-	p->latest = late > p->latest ? late : p->latest;
-	p->earliest = late < p->earliest ? late : p->earliest;
 	if (late <= PLAYBACK_HOLE_MS * FRAMES_PER_MS) {
-		if (elapsed < p->window_ms + 1000)
+		if (!window_add(&p->late, late, p->elapsed, DRIFT_WINDOW_MS))
 			return;
-		if (p->earliest > PLAYBACK_DRIFT_MS * FRAMES_PER_MS)
-			late = p->earliest;
-		else if (p->latest < -PLAYBACK_DRIFT_MS * FRAMES_PER_MS)
-			late = p->latest;
+		if (p->late.least > PLAYBACK_DRIFT_MS * FRAMES_PER_MS)
+			late = p->late.least;
+		else if (p->late.most < -PLAYBACK_DRIFT_MS * FRAMES_PER_MS)
+			late = p->late.most;
 		else
 			late = 0;
 	}
 	p->played += late;
-	new_window(p, elapsed);
+	window_open(&p->late, p->elapsed);
+}
+
+static void follow_clock(struct playback *p, uint32_t stamp, uint64_t time)
+{
+	p->elapsed += (int32_t)(stamp - p->stamp); /* also when it wraps */
+	p->stamp = stamp;
+	if (follow_arrival(p, time)) {
+		follow_stamps(p);
+	} else {
+		uint64_t end = time_of(p, p->played);
+		int64_t hole = (int64_t)(time - end) / MS;
+
+		if (hole < -PLAYBACK_HOLE_MS || hole > PLAYBACK_HOLE_MS)
+			end = time;
+		begin_run(p, end, stamp);
+	}
 }
 
 static int data(struct playback *p, struct bytes *in, uint64_t time,
 		struct error *error)
 {
-	uint32_t ms = bytes_le32(in);
+	uint32_t stamp = bytes_le32(in);
+	unsigned frames;
+	int16_t *samples;
+	int r;
 
 	if (in->bad || bytes_left(in) > PLAYBACK_PACKET_MAX)
 		return error_set(error, EBADMSG,
@@ -256,42 +238,60 @@ static int data(struct playback *p, struct bytes *in, uint64_t time,
 	if (!p->running)
 		return error_set(error, EBADMSG, "sound before its start");
 	p->state.packets++;
-	follow_clock(p, ms, time);
-	if (p->mode == MODE_RAW)
-		return play_raw(p, in, error);
-	if (p->mode == MODE_OPUS)
-		return play_opus(p, in, error);
-	return error_set(error, ENOTSUP, "sound of mode %u is not decoded",
-			 p->mode);
+	follow_clock(p, stamp, time);
+	r = audio_decoder_decode(p->audio, p->mode, *in, &samples, &frames,
+				 error);
+	if (r)
+		p->played += p->packet; /* as long as the one before it */
+	else
+		p->packet = frames;
+	return r ? r : give(p, samples, frames, error);
 }
 
-static int start(struct playback *p, struct bytes *in, uint64_t time,
-		 struct error *error)
+/* Channels, format, rate. */
+static int read_form(struct playback *p, struct bytes *in, struct error *error)
 {
 	uint32_t channels = bytes_le32(in);
 	uint16_t format = bytes_le16(in);
-	uint32_t rate = bytes_le32(in), ms = bytes_le32(in);
+	uint32_t rate = bytes_le32(in);
+	int r;
 
-	p->running = false;
-	if (in->bad || !channels || channels > 8 || format != FORMAT_S16 ||
-	    rate < 4000 || rate > 384000)
+	p->ready = p->running = false;
+	if (in->bad || format != FORMAT_S16)
 		return error_set(error, EBADMSG,
-				 "sound of %u channels, format %u and %u Hz "
-				 "is out of bounds",
-				 channels, format, rate);
-	if (channels != p->channels)
-		avcodec_free_context(&p->opus);
-	p->channels = channels;
-	p->rate = rate;
-	p->start = time;
-	p->start_ms = ms;
-	p->played = 0;
-	new_window(p, 0);
+				 "sound of format %u is unknown", format);
+	r = audio_decoder_start(p->audio, channels, rate, error);
+	if (!r)
+		p->ready = true;
+	return r;
+}
+
+static int start(struct playback *p, uint64_t time, uint32_t stamp)
+{
+	begin_run(p, time, stamp);
 	p->running = true;
 	p->state.started++;
-	swr_free(&p->resampler);
-	if (p->opus)
-		avcodec_flush_buffers(p->opus);
+	return 0;
+}
+
+static int stop(struct playback *p, struct error *error)
+{
+	unsigned frames;
+	int16_t *samples;
+	int r;
+
+	p->ready = false;
+	if (!p->running)
+		return 0;
+	p->running = false;
+	r = audio_decoder_drain(p->audio, &samples, &frames, error);
+	return r ? r : give(p, samples, frames, error);
+}
+
+static int mode(struct playback *p, struct bytes *in)
+{
+	bytes_le32(in); /* time */
+	p->mode = bytes_le16(in);
 	return 0;
 }
 
@@ -308,26 +308,68 @@ static int volume(struct playback *p, struct bytes *in, struct error *error)
 int playback_message(struct playback *p, uint16_t type, struct bytes in,
 		     uint64_t time, struct error *error)
 {
+	int r;
+
 	switch (type) {
-	case MESSAGE_DATA:
+	case PLAYBACK_DATA:
 		return data(p, &in, time, error);
-	case MESSAGE_MODE:
-		bytes_le32(&in);
-		p->mode = bytes_le16(&in);
-		return 0;
-	case MESSAGE_START:
-		return start(p, &in, time, error);
-	case MESSAGE_STOP:
-		p->running = false;
-		return 0;
-	case MESSAGE_VOLUME:
+	case PLAYBACK_MODE:
+		return mode(p, &in);
+	case PLAYBACK_START:
+		r = stop(p, error);
+		if (!r)
+			r = read_form(p, &in, error);
+		return r ? r : start(p, time, bytes_le32(&in));
+	case PLAYBACK_STOP:
+		return stop(p, error);
+	case PLAYBACK_VOLUME:
 		return volume(p, &in, error);
-	case MESSAGE_MUTE:
+	case PLAYBACK_MUTE:
 		p->state.mute = bytes_u8(&in) != 0;
 		return 0;
-	case MESSAGE_LATENCY:
+	case PLAYBACK_LATENCY:
 		return 0;
 	}
 	return error_set(error, EBADMSG, "playback message %u is unknown",
 			 type);
+}
+
+int playback_record_message(struct playback *p, uint16_t type, struct bytes in,
+			    struct error *error)
+{
+	int r;
+
+	switch (type) {
+	case RECORD_START:
+		r = stop(p, error);
+		return r ? r : read_form(p, &in, error);
+	case RECORD_STOP:
+		return stop(p, error);
+	case RECORD_VOLUME:
+		return volume(p, &in, error);
+	case RECORD_MUTE:
+		p->state.mute = bytes_u8(&in) != 0;
+		return 0;
+	}
+	return error_set(error, EBADMSG, "record message %u is unknown", type);
+}
+
+int playback_record_client(struct playback *p, uint16_t type, struct bytes in,
+			   uint64_t time, struct error *error)
+{
+	struct bytes stamp = in;
+
+	switch (type) {
+	case CLIENT_DATA:
+		if (!p->ready)
+			return 0; /* was on its way when the guest stopped */
+		if (!p->running)
+			start(p, time, bytes_le32(&stamp));
+		return data(p, &in, time, error);
+	case CLIENT_MODE:
+		return mode(p, &in);
+	case CLIENT_START_MARK:
+		return p->ready ? start(p, time, bytes_le32(&stamp)) : 0;
+	}
+	return 0;
 }

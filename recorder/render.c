@@ -244,7 +244,8 @@ static int start(struct render *r, int out_fd, struct error *error)
 	encode.width = result->width;
 	encode.height = result->height;
 	if (r->survey.sound)
-		decode.sound = (struct playback_sink){take_sound, r};
+		decode.sound = (struct playback_sink){.samples = take_sound,
+						      .user = r};
 	bad = decoder_new(&r->decoder, &decode, error);
 	if (!bad)
 		bad = screen_new(&r->screen, r->decoder, result->width,

@@ -1,6 +1,6 @@
 /*
- * A session's decoder on arbitrary messages: display, cursor, playback, main
- * and inputs, what waits for what, the screen and its conversion.
+ * A session's decoder on arbitrary messages: display, cursor, playback, record,
+ * main and inputs, what waits for what, the screen and its conversion.
  *
  * Input: records of u8 channel (index | to-guest flag), u8 type, u16 size,
  * body. Types are picked from those that exist, so that bytes are not wasted.
@@ -14,10 +14,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define CHANNELS 6
+#define CHANNELS 7
 #define SIZE 256 /* of the canvas, px */
 
-static const uint8_t channel_types[CHANNELS] = {1, 2, 2, 4, 5, 3};
+static const uint8_t channel_types[CHANNELS] = {1, 2, 2, 4, 5, 3, 6};
 
 static int take_samples(void *user, uint64_t at, const int16_t *samples,
 			unsigned frames, struct error *error)
@@ -81,7 +81,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct capture_channel channels[CHANNELS] = {0};
 	uint64_t serials[CHANNELS] = {0};
 	int64_t sum = 0;
-	struct decoder_options options = {.sound = {take_samples, &sum}};
+	struct decoder_options options = {
+		.sound = {.samples = take_samples, .user = &sum},
+		.microphone = {.samples = take_samples, .user = &sum}};
 	struct bytes in = bytes_of(data, size);
 	struct decoder *decoder;
 	uint64_t time = 0;

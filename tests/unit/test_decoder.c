@@ -10,16 +10,28 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-enum { MAIN = 1, DISPLAY = 2, INPUTS = 3, CURSOR = 4 };
+enum { MAIN = 1, DISPLAY, INPUTS, CURSOR, PLAYBACK, RECORD };
+
+/* main, display 0, display 1, cursor 0, inputs */
+enum {
+	ON_MAIN,
+	ON_DISPLAY,
+	ON_DISPLAY_1,
+	ON_CURSOR,
+	ON_INPUTS,
+	ON_PLAYBACK,
+	ON_RECORD,
+	CHANNELS
+};
 
 struct fixture {
 	struct decoder *decoder;
-	struct capture_channel channels[5];
-	uint64_t serials[5];
+	struct capture_channel channels[CHANNELS];
+	uint64_t serials[CHANNELS];
+	uint64_t now;
+	unsigned sound, microphone; /* frames */
+	int sink_result;
 };
-
-/* main, display 0, display 1, cursor 0, inputs */
-enum { ON_MAIN, ON_DISPLAY, ON_DISPLAY_1, ON_CURSOR, ON_INPUTS };
 
 static void open_channel(struct fixture *f, int i, uint8_t type, uint8_t id)
 {
@@ -34,21 +46,29 @@ static void open_channel(struct fixture *f, int i, uint8_t type, uint8_t id)
 	assert_int_equal(decoder_feed(f->decoder, &item, NULL), 0);
 }
 
-static void send(struct fixture *f, int channel, uint16_t type,
-		 struct buffer *body)
+static int feed(struct fixture *f, int channel, bool to_guest, uint16_t type,
+		struct buffer *body)
 {
+	int r;
 	struct capture_item item = {.kind = CAPTURE_MESSAGE,
 				    .channel = &f->channels[channel],
-				    .direction = channel == ON_INPUTS
-							 ? CAPTURE_TO_GUEST
-							 : CAPTURE_TO_CLIENT,
+				    .direction = to_guest ? CAPTURE_TO_GUEST
+							  : CAPTURE_TO_CLIENT,
+				    .time = f->now,
 				    .type = type,
 				    .serial = ++f->serials[channel],
 				    .data = body->data,
 				    .size = body->size};
 
-	assert_int_equal(decoder_feed(f->decoder, &item, NULL), 0);
+	r = decoder_feed(f->decoder, &item, NULL);
 	buffer_free(body);
+	return r;
+}
+
+static void send(struct fixture *f, int channel, uint16_t type,
+		 struct buffer *body)
+{
+	assert_int_equal(feed(f, channel, channel == ON_INPUTS, type, body), 0);
 }
 
 static void put_numbers(struct buffer *b, int count, ...)
@@ -151,10 +171,35 @@ static const struct decoder_trouble *trouble(const struct fixture *f)
 	return decoder_trouble(f->decoder);
 }
 
+static int count_sound(void *user, uint64_t at, const int16_t *samples,
+		       unsigned frames, struct error *error)
+{
+	struct fixture *f = user;
+
+	(void)at;
+	(void)samples;
+	f->sound += frames;
+	return f->sink_result ? error_set(error, f->sink_result, "full") : 0;
+}
+
+static int count_speech(void *user, uint64_t at, const int16_t *samples,
+			unsigned frames, struct error *error)
+{
+	struct fixture *f = user;
+
+	(void)at;
+	(void)samples;
+	(void)error;
+	f->microphone += frames;
+	return 0;
+}
+
 static int set_up(void **state)
 {
-	struct decoder_options options = {0};
 	struct fixture *f = calloc(1, sizeof(*f));
+	struct decoder_options options = {
+		.sound = {.samples = count_sound, .user = f},
+		.microphone = {.samples = count_speech, .user = f}};
 
 	*state = f;
 	assert_int_equal(decoder_new(&f->decoder, &options, NULL), 0);
@@ -163,6 +208,8 @@ static int set_up(void **state)
 	open_channel(f, ON_DISPLAY_1, DISPLAY, 1);
 	open_channel(f, ON_CURSOR, CURSOR, 0);
 	open_channel(f, ON_INPUTS, INPUTS, 0);
+	open_channel(f, ON_PLAYBACK, PLAYBACK, 0);
+	open_channel(f, ON_RECORD, RECORD, 0);
 	create_surface(f, ON_DISPLAY, 0, 32, 16);
 	create_surface(f, ON_DISPLAY_1, 0, 32, 16);
 	return 0;
@@ -468,6 +515,64 @@ static void draws_the_pointer(void **state)
 	check_row(f, 1, 7, plain);
 }
 
+static void start_sound(struct fixture *f, int channel, uint16_t type)
+{
+	struct buffer b = {0};
+
+	put_numbers(&b, 1, 2);
+	buffer_put_le16(&b, 1);
+	put_numbers(&b, 2, 48000, 0);
+	send(f, channel, type, &b);
+}
+
+/* 12 frames behind a stamp. */
+static int packet(struct fixture *f, int channel)
+{
+	struct buffer b = {0};
+
+	put_numbers(&b, 13, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
+	return feed(f, channel, channel == ON_RECORD, 101, &b);
+}
+
+static void hears_both_sides(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer b = {0};
+
+	assert_false(decoder_had_sound(f->decoder));
+	start_sound(f, ON_PLAYBACK, 103);
+	start_sound(f, ON_RECORD, 101);
+	assert_true(decoder_had_sound(f->decoder));
+	assert_false(decoder_had_microphone(f->decoder));
+	assert_int_equal(packet(f, ON_PLAYBACK), 0);
+	assert_int_equal(packet(f, ON_RECORD), 0);
+	assert_int_equal(packet(f, ON_RECORD), 0);
+	assert_true(decoder_had_microphone(f->decoder));
+	assert_int_equal(f->sound, 12);
+	assert_int_equal(f->microphone, 24);
+	assert_int_equal(decoder_microphone(f->decoder)->packets, 2);
+	/* The client's damaged messages count as well. */
+	assert_int_equal(feed(f, ON_RECORD, true, 101, &b), 0);
+	assert_int_equal(trouble(f)->damaged, 1);
+	/* A new instance has to start anew. */
+	open_channel(f, ON_PLAYBACK, PLAYBACK, 0);
+	assert_int_equal(packet(f, ON_PLAYBACK), 0);
+	assert_int_equal(trouble(f)->damaged, 2);
+	start_sound(f, ON_PLAYBACK, 103);
+	assert_int_equal(packet(f, ON_PLAYBACK), 0);
+	assert_int_equal(f->sound, 24);
+}
+
+static void ends_when_a_sink_is_full(void **state)
+{
+	struct fixture *f = *state;
+
+	start_sound(f, ON_PLAYBACK, 103);
+	f->sink_result = ENOSPC;
+	assert_int_equal(packet(f, ON_PLAYBACK), -ENOSPC);
+	assert_int_equal(trouble(f)->damaged, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -484,6 +589,8 @@ int main(void)
 		CASE(keeps_the_picture_during_a_change),
 		CASE(shows_heads_only),
 		CASE(draws_the_pointer),
+		CASE(hears_both_sides),
+		CASE(ends_when_a_sink_is_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
