@@ -1,12 +1,14 @@
 /* Codecs on a thread of their own, fed through a short queue. */
 #include "recorder/encoder.h"
 
-#include <libavutil/channel_layout.h>
+#include <openssl/evp.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "recorder/encoder_file.h"
+#include "recorder/encoder_track.h"
 
 #define CANVASES 4
 #define JOBS 64
@@ -20,26 +22,21 @@ struct canvas {
 struct job {
 	struct canvas *canvas; /* a frame, or */
 	int16_t *samples;      /* sound, owned, or neither: the end */
-	unsigned frames;
+	unsigned frames, track;
 	int64_t time;
 	bool key;
 };
 
-/* One codec and its track. */
-struct track {
-	AVCodecContext *codec;
-	AVPacket *packet;
-	int index;
-};
-
 struct encoder {
 	struct encoder_options options;
-	struct encoder_file *file;
-	struct track video, sound;
+	struct encoder_log *log;
+	/* The video's, then the sounds'; without gaps. */
+	struct encoder_track *tracks[ENCODER_LOG_TRACKS];
+	unsigned track_count;
+	unsigned sounds[ENCODER_SOUNDS]; /* their tracks; 0 = has none */
+	uint64_t kept;                   /* frames that need not be given */
+	int out_fd;
 	struct canvas canvases[CANVASES];
-	AVFrame *sound_frame;
-	int sound_fill;     /* frames in it */
-	int64_t sound_time; /* frames encoded */
 
 	pthread_t thread;
 	bool running;
@@ -50,76 +47,17 @@ struct encoder {
 	struct error failure; /* of the thread */
 };
 
-static int write_packets(struct encoder *e, struct track *t,
-			 struct error *error)
-{
-	int r;
-
-	while (!(r = avcodec_receive_packet(t->codec, t->packet))) {
-		r = encoder_file_write(e->file, t->index, t->codec->time_base,
-				       t->packet, error);
-		if (r)
-			return r;
-	}
-	return r == AVERROR(EAGAIN) || r == AVERROR_EOF
-		       ? 0
-		       : encoder_error(error, r, "encode");
-}
-
-static int encode(struct encoder *e, struct track *t, AVFrame *frame,
-		  struct error *error)
-{
-	int r = avcodec_send_frame(t->codec, frame);
-
-	if (r < 0)
-		return encoder_error(error, r, "encode");
-	return write_packets(e, t, error);
-}
-
-static int encode_sound_frame(struct encoder *e, struct error *error)
-{
-	AVFrame *f = e->sound_frame;
-	int r;
-
-	f->nb_samples = e->sound_fill;
-	f->pts = e->sound_time;
-	e->sound_time += e->sound_fill;
-	e->sound_fill = 0;
-	r = encode(e, &e->sound, f, error);
-	if (!r && av_frame_make_writable(f) < 0)
-		r = error_set(error, ENOMEM, "no memory for sound");
-	return r;
-}
-
-static int encode_sound(struct encoder *e, const int16_t *samples,
-			unsigned frames, struct error *error)
-{
-	float *left = (float *)e->sound_frame->data[0];
-	float *right = (float *)e->sound_frame->data[1];
-	int r = 0;
-
-	for (; frames && !r; frames--, samples += 2) {
-		left[e->sound_fill] = (float)samples[0] / 32768;
-		right[e->sound_fill] = (float)samples[1] / 32768;
-		if (++e->sound_fill == e->sound.codec->frame_size) {
-			r = encode_sound_frame(e, error);
-			left = (float *)e->sound_frame->data[0];
-			right = (float *)e->sound_frame->data[1];
-		}
-	}
-	return r;
-}
-
 static int do_job(struct encoder *e, struct job *job, struct error *error)
 {
 	AVFrame *frame;
 
 	if (job->samples)
-		return encode_sound(e, job->samples, job->frames, error);
+		return encoder_track_samples(e->tracks[job->track],
+					     job->samples, job->frames, error);
 	frame = job->canvas->frame;
 	frame->pts = job->time;
 	frame->pict_type = job->key ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
-	return encode(e, &e->video, frame, error);
+	return encoder_track_frame(e->tracks[0], frame, error);
 }
 
 static void *run(void *user)
@@ -215,6 +153,11 @@ encoder_take(struct encoder *e, pixman_region32_t *changed, struct error *error)
 	return found ? &found->base : NULL;
 }
 
+static int64_t track_time(uint64_t time)
+{
+	return (int64_t)(time / 1000 * ENCODER_TIME_BASE / 1000000);
+}
+
 int encoder_frame(struct encoder *e, struct encoder_canvas *canvas,
 		  uint64_t time, bool key, struct error *error)
 {
@@ -222,19 +165,30 @@ int encoder_frame(struct encoder *e, struct encoder_canvas *canvas,
 
 	pixman_region32_fini(&canvas->stale);
 	pixman_region32_init(&canvas->stale);
-	job.time = (int64_t)(time / 1000 * ENCODER_TIME_BASE / 1000000);
+	job.time = track_time(time);
 	job.canvas->busy = true;
 	return put_job(e, &job, error);
 }
 
-int encoder_sound(struct encoder *e, const int16_t *samples, unsigned frames,
-		  struct error *error)
+bool encoder_has_frame(const struct encoder *e)
+{
+	return e->kept > 0;
+}
+
+void encoder_skip(struct encoder *e, uint64_t time)
+{
+	encoder_track_skip(e->tracks[0], track_time(time));
+	e->kept--;
+}
+
+int encoder_sound(struct encoder *e, enum encoder_sound sound,
+		  const int16_t *samples, unsigned frames, struct error *error)
 {
 	size_t size = (size_t)frames * ENCODER_CHANNELS * sizeof(*samples);
-	struct job job = {.frames = frames};
+	struct job job = {.frames = frames, .track = e->sounds[sound]};
 	int r;
 
-	if (!frames || !e->sound.codec)
+	if (!frames || !job.track || encoder_log_is_whole(e->log))
 		return 0;
 	job.samples = malloc(size);
 	if (!job.samples)
@@ -246,7 +200,8 @@ int encoder_sound(struct encoder *e, const int16_t *samples, unsigned frames,
 	return r;
 }
 
-int encoder_finish(struct encoder *e, struct error *error)
+int encoder_finish(struct encoder *e, int (*progress)(void *user, double done),
+		   void *user, struct error *error)
 {
 	int r = 0;
 
@@ -255,32 +210,15 @@ int encoder_finish(struct encoder *e, struct error *error)
 		*error = e->failure;
 		return e->failure.code;
 	}
-	if (e->sound_fill)
-		r = encode_sound_frame(e, error);
-	if (!r && e->sound.codec)
-		r = encode(e, &e->sound, NULL, error);
-	if (!r)
-		r = encode(e, &e->video, NULL, error);
-	return r ? r : encoder_file_end(e->file, error);
-}
-
-static int open_sound(struct encoder *e, struct error *error)
-{
-	AVCodecContext *c;
-	int r = encoder_codec_audio(&e->sound.codec, &e->options, error);
-
-	if (r)
-		return r;
-	c = e->sound.codec;
-	e->sound_frame = av_frame_alloc();
-	if (!e->sound_frame)
-		return error_set(error, ENOMEM, "no memory for sound");
-	e->sound_frame->format = c->sample_fmt;
-	e->sound_frame->nb_samples = c->frame_size;
-	e->sound_frame->sample_rate = ENCODER_RATE;
-	av_channel_layout_default(&e->sound_frame->ch_layout, ENCODER_CHANNELS);
-	r = av_frame_get_buffer(e->sound_frame, 0);
-	return r < 0 ? encoder_error(error, r, "get memory for sound") : 0;
+	if (!encoder_log_is_whole(e->log)) {
+		for (unsigned i = 0; !r && i < e->track_count; i++)
+			r = encoder_track_end(e->tracks[i], error);
+		if (!r)
+			r = encoder_log_end(e->log, error);
+	}
+	return r ? r
+		 : encoder_file_write(e->out_fd, &e->options, e->tracks, e->log,
+				      progress, user, error);
 }
 
 static enum yuv_format canvas_format(enum AVPixelFormat format)
@@ -299,6 +237,8 @@ static enum yuv_format canvas_format(enum AVPixelFormat format)
 
 static int make_canvases(struct encoder *e, struct error *error)
 {
+	const AVCodecContext *codec = encoder_track_codec(e->tracks[0]);
+
 	for (unsigned i = 0; i < CANVASES; i++) {
 		struct canvas *c = &e->canvases[i];
 
@@ -307,12 +247,12 @@ static int make_canvases(struct encoder *e, struct error *error)
 		c->frame = av_frame_alloc();
 		if (!c->frame)
 			return error_set(error, ENOMEM, "no memory for video");
-		c->base.format = canvas_format(e->video.codec->pix_fmt);
-		c->frame->format = e->video.codec->pix_fmt;
+		c->base.format = canvas_format(codec->pix_fmt);
+		c->frame->format = codec->pix_fmt;
 		c->frame->width = (int)e->options.width;
 		c->frame->height = (int)e->options.height;
-		c->frame->colorspace = e->video.codec->colorspace;
-		c->frame->color_range = e->video.codec->color_range;
+		c->frame->colorspace = codec->colorspace;
+		c->frame->color_range = codec->color_range;
 		if (av_frame_get_buffer(c->frame, 0) < 0)
 			return error_set(error, ENOMEM, "no memory for video");
 		memcpy(c->base.strides, c->frame->linesize,
@@ -321,38 +261,69 @@ static int make_canvases(struct encoder *e, struct error *error)
 	return 0;
 }
 
-static int add_track(struct encoder *e, struct track *t, struct error *error)
+static int open_tracks(struct encoder *e, struct error *error)
 {
-	int r;
+	int r = encoder_track_new(&e->tracks[e->track_count++], true,
+				  &e->options, error);
 
-	t->packet = av_packet_alloc();
-	if (!t->packet)
-		return error_set(error, ENOMEM, "no memory for an encoder");
-	r = encoder_file_track(e->file, t->codec, error);
-	if (r < 0)
-		return r;
-	t->index = r;
-	return 0;
+	for (unsigned i = 0; !r && i < ENCODER_SOUNDS; i++)
+		if (e->options.sounds[i]) {
+			e->sounds[i] = e->track_count++;
+			r = encoder_track_new(&e->tracks[e->sounds[i]], false,
+					      &e->options, error);
+		}
+	return r;
 }
 
-static int start(struct encoder *e, int out_fd, struct error *error)
+/* What a log must be of: this content, made by these codecs. */
+static int make_id(const struct encoder *e, const uint8_t content[32],
+		   uint8_t id[ENCODER_LOG_ID], struct error *error)
 {
-	int r = encoder_file_new(&e->file, out_fd, error);
+	const struct encoder_options *o = &e->options;
+	EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	char text[256];
+	int n, ok;
+
+	n = snprintf(
+		text, sizeof(text), "%u %d %d %d %d %u %u %u %d %s %u %u %u",
+		avcodec_version(), o->format, o->video, o->audio, o->lossless,
+		o->width, o->height, o->fps, o->crf, o->preset, o->threads,
+		o->keyframe_frames, o->sound_bitrate);
+	ok = hash && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) &&
+	     EVP_DigestUpdate(hash, content, ENCODER_LOG_ID) &&
+	     EVP_DigestUpdate(hash, text, (size_t)n);
+	for (unsigned i = 0; ok && i < e->track_count; i++) {
+		const AVCodecContext *c = encoder_track_codec(e->tracks[i]);
+
+		ok = EVP_DigestUpdate(hash, c->codec->name,
+				      strlen(c->codec->name) + 1) &&
+		     EVP_DigestUpdate(hash, c->extradata,
+				      (size_t)c->extradata_size);
+	}
+	ok = ok && EVP_DigestFinal_ex(hash, id, NULL);
+	EVP_MD_CTX_free(hash);
+	return ok ? 0 : error_set(error, ENOMEM, "no memory for a digest");
+}
+
+static int start(struct encoder *e, int log_fd, const uint8_t content[32],
+		 struct error *error)
+{
+	uint8_t id[ENCODER_LOG_ID];
+	int r = open_tracks(e, error);
 
 	if (!r)
-		r = encoder_codec_video(&e->video.codec, &e->options, error);
+		r = make_id(e, content, id, error);
 	if (!r)
-		r = add_track(e, &e->video, error);
-	if (!r && e->options.sound)
-		r = open_sound(e, error);
-	if (!r && e->options.sound)
-		r = add_track(e, &e->sound, error);
+		r = encoder_log_open(&e->log, log_fd, id, error);
 	if (!r)
 		r = make_canvases(e, error);
-	if (!r)
-		r = encoder_file_begin(e->file, error);
 	if (r)
 		return r;
+	for (unsigned i = 0; i < e->track_count; i++)
+		encoder_track_begin(e->tracks[i], e->log, i);
+	e->kept = encoder_log_is_whole(e->log)
+			  ? UINT64_MAX
+			  : encoder_log_kept(e->log, 0)->packets;
 	r = pthread_create(&e->thread, NULL, run, e);
 	if (r)
 		return error_errno(error, r, "cannot start a thread");
@@ -360,7 +331,8 @@ static int start(struct encoder *e, int out_fd, struct error *error)
 	return 0;
 }
 
-int encoder_new(struct encoder **encoder, int out_fd,
+int encoder_new(struct encoder **encoder, int out_fd, int log_fd,
+		const uint8_t id[ENCODER_LOG_ID],
 		const struct encoder_options *options, struct error *error)
 {
 	struct encoder *e = calloc(1, sizeof(*e));
@@ -370,10 +342,11 @@ int encoder_new(struct encoder **encoder, int out_fd,
 	if (!e)
 		return error_set(error, ENOMEM, "no memory for an encoder");
 	e->options = *options;
+	e->out_fd = out_fd;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->more, NULL);
 	pthread_cond_init(&e->less, NULL);
-	r = start(e, out_fd, error);
+	r = start(e, log_fd, id, error);
 	if (r)
 		encoder_free(e);
 	else
@@ -386,16 +359,13 @@ void encoder_free(struct encoder *e)
 	if (!e)
 		return;
 	stop(e);
-	avcodec_free_context(&e->video.codec);
-	avcodec_free_context(&e->sound.codec);
-	av_packet_free(&e->video.packet);
-	av_packet_free(&e->sound.packet);
-	av_frame_free(&e->sound_frame);
+	for (unsigned i = 0; i < ENCODER_LOG_TRACKS; i++)
+		encoder_track_free(e->tracks[i]);
 	for (unsigned i = 0; i < CANVASES; i++) {
 		av_frame_free(&e->canvases[i].frame);
 		pixman_region32_fini(&e->canvases[i].base.stale);
 	}
-	encoder_file_free(e->file);
+	encoder_log_free(e->log);
 	pthread_mutex_destroy(&e->lock);
 	pthread_cond_destroy(&e->more);
 	pthread_cond_destroy(&e->less);

@@ -18,7 +18,7 @@ struct video {
 	unsigned formats; /* a bit for each */
 	const char *encoder, *lossless_encoder;
 	enum AVPixelFormat lossless_pixels;
-	int crf, crf_most;
+	unsigned crf, crf_most;
 	void (*set)(AVCodecContext *c, const struct encoder_options *o);
 };
 
@@ -99,17 +99,18 @@ int encoder_codec_check(const struct encoder_options *o, struct error *error)
 			error, EINVAL, "%s does not go into a %s file; use %s",
 			video_names[o->video], formats[o->format],
 			o->format == ENCODER_WEBM ? "vp9 or av1" : "h264");
-	if (o->sound && !(audios[o->audio].formats & 1u << o->format))
+	if ((o->sounds[ENCODER_GUEST] || o->sounds[ENCODER_MICROPHONE]) &&
+	    !(audios[o->audio].formats & 1u << o->format))
 		return error_set(error, EINVAL,
 				 "%s does not go into a %s file; use opus",
 				 audio_names[o->audio], formats[o->format]);
-	if (o->lossless && o->crf != ENCODER_CRF_DEFAULT)
+	if (o->lossless && o->crf)
 		return error_set(error, EINVAL,
 				 "a lossless video has no quality to choose; "
 				 "leave crf out");
-	if (o->crf < ENCODER_CRF_DEFAULT || o->crf > v->crf_most)
+	if (o->crf > v->crf_most)
 		return error_set(error, EINVAL,
-				 "crf is %d; of %s it may be 0 to %d", o->crf,
+				 "crf is %u; of %s it may be 1 to %u", o->crf,
 				 video_names[o->video], v->crf_most);
 	if (preset_of(o->preset) < 0)
 		return error_set(error, EINVAL,
@@ -223,7 +224,7 @@ int encoder_codec_video(AVCodecContext **codec, const struct encoder_options *o,
 	if (r)
 		return r;
 	c = *codec;
-	if (settings.crf == ENCODER_CRF_DEFAULT)
+	if (!settings.crf)
 		settings.crf = v->crf;
 	c->width = (int)o->width;
 	c->height = (int)o->height;

@@ -20,11 +20,11 @@
 #define ENCODER_RATE 48000                 /* Hz */
 #define ENCODER_CHANNELS 2
 #define ENCODER_TIME_BASE 90000 /* of video, per second */
-#define ENCODER_CRF_DEFAULT (-1)
 
 enum encoder_format { ENCODER_MP4, ENCODER_WEBM };
 enum encoder_video { ENCODER_H264, ENCODER_VP9, ENCODER_AV1 };
 enum encoder_audio { ENCODER_AAC, ENCODER_OPUS };
+enum encoder_sound { ENCODER_GUEST, ENCODER_MICROPHONE, ENCODER_SOUNDS };
 
 struct encoder_options {
 	enum encoder_format format;
@@ -33,14 +33,15 @@ struct encoder_options {
 	bool lossless;
 	uint32_t width, height;   /* px, even */
 	unsigned fps;             /* what rate control expects */
-	int crf;                  /* lower is better: 0..51 of H.264, 0..63 of
-				   * the others; not of a lossless file */
+	unsigned crf;             /* lower is better: 1..51 of H.264, 1..63 of
+				   * the others; 0 = the codec's usual one, or
+				   * lossless */
 	const char *preset;       /* a name of libx264's: "veryfast" … */
 	unsigned threads;         /* of the video codec; the same number gives
 				   * the same bytes */
 	unsigned keyframe_frames; /* most frames between key frames */
-	bool sound;
-	unsigned sound_bitrate; /* bit/s */
+	bool sounds[ENCODER_SOUNDS];
+	unsigned sound_bitrate; /* bit/s, of each */
 };
 
 /* The names of formats and codecs as people write them; -1: there is none. */

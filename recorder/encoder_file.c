@@ -1,5 +1,5 @@
 /*
- * MP4 by libavformat on an open fd.
+ * MP4 or WebM by libavformat on an open fd.
  *
  * To put the index first, libavformat opens the file a second time and reads
  * while it writes further on; that second handle is the same fd, read with
@@ -8,23 +8,29 @@
 #include "recorder/encoder_file.h"
 
 #include <errno.h>
+#include <libavformat/avformat.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define IO_SIZE (64 * 1024)
+#define IO_SIZE (256 * 1024)
+#define PROGRESS_PACKETS 1024
 
 struct handle {
 	int fd;
 	int64_t at;
 };
 
-struct encoder_file {
+struct file {
 	AVFormatContext *format;
 	AVIOContext *io;
 	struct handle handle;
-	bool begun;
+	struct encoder_log *log;
+	AVPacket *heads[ENCODER_LOG_TRACKS]; /* the next of each track */
+	bool more[ENCODER_LOG_TRACKS];
+	AVRational bases[ENCODER_LOG_TRACKS]; /* of the log's times */
+	unsigned count;
 };
 
 int encoder_error(struct error *error, int averror, const char *what)
@@ -119,7 +125,7 @@ static void close_io(AVIOContext *io)
 static int open_again(AVFormatContext *format, AVIOContext **io,
 		      const char *url, int flags, AVDictionary **options)
 {
-	struct encoder_file *f = format->opaque;
+	struct file *f = format->opaque;
 	struct handle *h;
 
 	(void)url;
@@ -147,86 +153,165 @@ static int close_again(AVFormatContext *format, AVIOContext *io)
 	return 0;
 }
 
-int encoder_file_new(struct encoder_file **file, int fd, struct error *error)
+static void close_file(struct file *f)
 {
-	struct encoder_file *f = calloc(1, sizeof(*f));
+	for (unsigned i = 0; i < ENCODER_LOG_TRACKS; i++)
+		av_packet_free(&f->heads[i]);
+	avformat_free_context(f->format);
+	close_io(f->io);
+}
 
-	*file = NULL;
-	if (f) {
-		f->handle.fd = fd;
-		f->io = open_io(&f->handle, 1);
-		avformat_alloc_output_context2(&f->format, NULL, "mp4", "");
-	}
-	if (!f || !f->io || !f->format) {
-		encoder_file_free(f);
-		return error_set(error, ENOMEM, "no memory for an MP4 file");
-	}
+static int open_file(struct file *f, const struct encoder_options *o,
+		     struct error *error)
+{
+	f->io = open_io(&f->handle, 1);
+	avformat_alloc_output_context2(
+		&f->format, NULL, o->format == ENCODER_WEBM ? "webm" : "mp4",
+		"");
+	if (!f->io || !f->format)
+		return error_set(error, ENOMEM, "no memory for a video file");
 	f->format->pb = f->io;
 	f->format->opaque = f;
 	f->format->io_open = open_again;
 	f->format->io_close2 = close_again;
 	f->format->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_BITEXACT;
-	*file = f;
 	return 0;
 }
 
-void encoder_file_free(struct encoder_file *f)
-{
-	if (!f)
-		return;
-	avformat_free_context(f->format);
-	close_io(f->io);
-	free(f);
-}
-
-int encoder_file_track(struct encoder_file *f, const AVCodecContext *codec,
-		       struct error *error)
+static int add_track(struct file *f, const AVCodecContext *codec,
+		     const char *title, struct error *error)
 {
 	AVStream *stream = avformat_new_stream(f->format, NULL);
+	unsigned i = f->count++;
 
-	if (!stream ||
+	f->heads[i] = av_packet_alloc();
+	f->bases[i] = codec->time_base;
+	if (!stream || !f->heads[i] ||
 	    avcodec_parameters_from_context(stream->codecpar, codec) < 0)
 		return error_set(error, ENOMEM, "no memory for a track");
 	stream->time_base = codec->time_base;
 	stream->avg_frame_rate = codec->framerate;
-	return stream->index;
+	/* The second is what MP4 has for a title. */
+	av_dict_set(&stream->metadata, "title", title, 0);
+	av_dict_set(&stream->metadata, "handler_name", title, 0);
+	return 0;
 }
 
-int encoder_file_begin(struct encoder_file *f, struct error *error)
+static int add_tracks(struct file *f, const struct encoder_options *o,
+		      struct encoder_track *const *tracks, struct error *error)
+{
+	static const char *const titles[ENCODER_SOUNDS] = {
+		[ENCODER_GUEST] = "guest",
+		[ENCODER_MICROPHONE] = "microphone",
+	};
+	int r = add_track(f, encoder_track_codec(tracks[0]), "screen", error);
+
+	for (unsigned i = 0; !r && i < ENCODER_SOUNDS; i++)
+		if (o->sounds[i])
+			r = add_track(f, encoder_track_codec(tracks[f->count]),
+				      titles[i], error);
+	if (!r && f->count > 1)
+		f->format->streams[1]->disposition |= AV_DISPOSITION_DEFAULT;
+	f->format->streams[0]->disposition |= AV_DISPOSITION_DEFAULT;
+	return r;
+}
+
+static int begin(struct file *f, struct error *error)
 {
 	AVDictionary *options = NULL;
 	int r;
 
+	/* Each muxer knows one of them. */
 	av_dict_set(&options, "movflags", "+faststart", 0);
+	av_dict_set(&options, "cues_to_front", "1", 0);
 	r = avformat_write_header(f->format, &options);
 	av_dict_free(&options);
-	if (r < 0)
-		return encoder_error(error, r, "begin the MP4 file");
-	f->begun = true;
-	return 0;
+	return r < 0 ? encoder_error(error, r, "begin the video file") : 0;
 }
 
-int encoder_file_write(struct encoder_file *f, int track, AVRational base,
-		       AVPacket *packet, struct error *error)
+static int next_packet(struct file *f, unsigned track, struct error *error)
 {
+	int r = encoder_log_next(f->log, track, f->heads[track], error);
+
+	f->more[track] = r == 1;
+	return r < 0 ? r : 0;
+}
+
+/* The track whose next packet is due; -1 at the end. */
+static int first_track(const struct file *f)
+{
+	int first = -1;
+
+	for (unsigned i = 0; i < f->count; i++)
+		if (f->more[i] &&
+		    (first < 0 ||
+		     av_compare_ts(f->heads[i]->dts, f->bases[i],
+				   f->heads[first]->dts, f->bases[first]) < 0))
+			first = (int)i;
+	return first;
+}
+
+static int write_packet(struct file *f, unsigned track, struct error *error)
+{
+	AVPacket *packet = f->heads[track];
 	int r;
 
-	packet->stream_index = track;
-	av_packet_rescale_ts(packet, base,
+	packet->stream_index = (int)track;
+	av_packet_rescale_ts(packet, f->bases[track],
 			     f->format->streams[track]->time_base);
-	r = av_interleaved_write_frame(f->format, packet);
-	return r < 0 ? encoder_error(error, r, "write the MP4 file") : 0;
+	r = av_write_frame(f->format, packet);
+	av_packet_unref(packet);
+	return r < 0 ? encoder_error(error, r, "write the video file")
+		     : next_packet(f, track, error);
 }
 
-int encoder_file_end(struct encoder_file *f, struct error *error)
+static int write_packets(struct file *f,
+			 int (*progress)(void *user, double done), void *user,
+			 struct error *error)
 {
-	int r;
+	uint64_t all, read;
+	int r = 0, track;
 
-	if (!f->begun)
-		return 0;
-	r = av_write_trailer(f->format);
+	for (unsigned i = 0; !r && i < f->count; i++)
+		r = next_packet(f, i, error);
+	for (unsigned n = 0; !r && (track = first_track(f)) >= 0; n++) {
+		encoder_log_size(f->log, &all, &read);
+		if (progress && n % PROGRESS_PACKETS == 0 &&
+		    progress(user, (double)read / (double)all))
+			return error_set(error, ECANCELED,
+					 "rendering was cancelled");
+		r = write_packet(f, (unsigned)track, error);
+	}
+	return r;
+}
+
+static int end(struct file *f, struct error *error)
+{
+	int r = av_write_trailer(f->format);
+
 	avio_flush(f->io);
 	if (r >= 0 && f->io->error < 0)
 		r = f->io->error;
-	return r < 0 ? encoder_error(error, r, "finish the MP4 file") : 0;
+	return r < 0 ? encoder_error(error, r, "finish the video file") : 0;
+}
+
+int encoder_file_write(int fd, const struct encoder_options *options,
+		       struct encoder_track *const *tracks,
+		       struct encoder_log *log,
+		       int (*progress)(void *user, double done), void *user,
+		       struct error *error)
+{
+	struct file f = {.handle.fd = fd, .log = log};
+	int r = open_file(&f, options, error);
+
+	if (!r)
+		r = add_tracks(&f, options, tracks, error);
+	if (!r)
+		r = begin(&f, error);
+	if (!r)
+		r = write_packets(&f, progress, user, error);
+	if (!r)
+		r = end(&f, error);
+	close_file(&f);
+	return r;
 }

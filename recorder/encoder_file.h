@@ -1,25 +1,22 @@
-/* The MP4 file behind an encoder: libavformat on an open fd. */
+/* The finished file: the packets of an encoder's log, by libavformat. */
 #ifndef RECORDER_ENCODER_FILE_H
 #define RECORDER_ENCODER_FILE_H
 
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <stdbool.h>
-
+#include "recorder/encoder_codec.h"
+#include "recorder/encoder_log.h"
+#include "recorder/encoder_track.h"
 #include "recorder/error.h"
 
-struct encoder_file;
-
-int encoder_file_new(struct encoder_file **file, int fd, struct error *error);
-void encoder_file_free(struct encoder_file *file);
-/* A track for what an opened codec makes; its index is returned. */
-int encoder_file_track(struct encoder_file *file, const AVCodecContext *codec,
+/*
+ * Writes all of the log to fd, the tracks' packets in the order of their
+ * times. Video is the first track, then come the sounds there are.
+ * -ECANCELED when `progress` (may be NULL) says so.
+ */
+int encoder_file_write(int fd, const struct encoder_options *options,
+		       struct encoder_track *const *tracks,
+		       struct encoder_log *log,
+		       int (*progress)(void *user, double done), void *user,
 		       struct error *error);
-int encoder_file_begin(struct encoder_file *file, struct error *error);
-/* Takes the packet's reference; its times are in `base` units. */
-int encoder_file_write(struct encoder_file *file, int track, AVRational base,
-		       AVPacket *packet, struct error *error);
-int encoder_file_end(struct encoder_file *file, struct error *error);
 
 /* Text of a libav error number. */
 int encoder_error(struct error *error, int averror, const char *what);

@@ -2,47 +2,104 @@
 #include "recorder/render.h"
 
 #include <libavutil/log.h>
+#include <openssl/evp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "recorder/decoder.h"
 #include "recorder/encoder.h"
 #include "recorder/screen.h"
 #include "recorder/survey.h"
+#include "recorder/thumbs.h"
 #include "recorder/yuv.h"
 
 #define SECOND 1000000000u
 #define SOUND_LAG (2u * SECOND)     /* silence is filled in that late */
 #define SOUND_OVERLAP (SECOND / 20) /* less is put up with */
 #define PROGRESS_ITEMS 256
+#define ENCODED 0.97 /* of all that is to do; the rest is writing */
+#define FPS_MAX 120
+#define KEY_SECONDS_MAX 3600
+#define THREADS_MAX 64
+
+/* One track of sound, in frames of 48 kHz. */
+struct line {
+	struct render *render;
+	enum encoder_sound sound;
+	bool there;
+	uint64_t end;  /* of what was given */
+	uint64_t real; /* of it not silence */
+};
 
 struct render {
 	struct render_options options;
+	render_progress_fn *progress;
+	void *user;
 	struct survey survey;
 	struct render_result *result;
 	struct decoder *decoder;
 	struct screen *screen;
 	struct encoder *encoder;
+	struct thumbs *thumbs;
 	pixman_region32_t changed;
+	struct line lines[ENCODER_SOUNDS];
 	/* The rest in ns from the beginning. */
 	uint64_t now;         /* of the item being read */
 	uint64_t dirty_since; /* valid when dirty */
 	bool dirty;
 	uint64_t last_frame, last_key; /* valid when there are frames */
 	uint64_t last_key_frame;       /* its number */
-	uint64_t sound_end;            /* frames of sound given, 48 kHz */
-	uint64_t sound_frames;         /* of them real */
 };
 
 static void fill_in(struct render_options *o)
 {
 	o->fps = o->fps ? o->fps : 30;
-	o->crf = o->crf ? o->crf : 23;
 	o->preset = o->preset ? o->preset : "veryfast";
 	o->threads = o->threads ? o->threads : 2;
 	o->key_seconds = o->key_seconds ? o->key_seconds : 10;
 	o->sound_bitrate = o->sound_bitrate ? o->sound_bitrate : 128000;
+}
+
+static struct encoder_options encoder_options(const struct render_options *o)
+{
+	return (struct encoder_options){
+		.format = o->format,
+		.video = o->video,
+		.audio = o->audio,
+		.lossless = o->lossless,
+		.fps = o->fps,
+		.crf = o->crf,
+		.preset = o->preset,
+		.threads = o->threads,
+		.keyframe_frames = o->key_seconds * o->fps,
+		.sound_bitrate = o->sound_bitrate,
+	};
+}
+
+int render_check(const struct render_options *options, struct error *error)
+{
+	struct render_options filled = *options;
+	struct encoder_options encode;
+
+	fill_in(&filled);
+	if (filled.fps > FPS_MAX)
+		return error_set(error, EINVAL, "fps is %u; at most %u",
+				 filled.fps, FPS_MAX);
+	if (filled.key_seconds > KEY_SECONDS_MAX)
+		return error_set(error, EINVAL,
+				 "key frames are %u s apart; at most %u",
+				 filled.key_seconds, KEY_SECONDS_MAX);
+	if (filled.threads > THREADS_MAX)
+		return error_set(error, EINVAL, "%u threads; at most %u",
+				 filled.threads, THREADS_MAX);
+	if (filled.monitor > DISPLAY_HEADS)
+		return error_set(error, EINVAL, "there is no monitor %u",
+				 filled.monitor);
+	encode = encoder_options(&filled);
+	encode.sounds[ENCODER_GUEST] = !options->no_sound;
+	return encoder_codec_check(&encode, error);
 }
 
 static uint64_t sound_position(uint64_t ns)
@@ -50,19 +107,30 @@ static uint64_t sound_position(uint64_t ns)
 	return ns / 1000 * (ENCODER_RATE / 1000) / 1000;
 }
 
-static int silence_until(struct render *r, uint64_t position,
+static int silence_until(struct line *line, uint64_t position,
 			 struct error *error)
 {
 	static const int16_t silence[4800 * ENCODER_CHANNELS];
 	int bad = 0;
 
-	while (r->survey.sound && !bad && r->sound_end < position) {
-		uint64_t n = position - r->sound_end;
+	while (line->there && !bad && line->end < position) {
+		uint64_t n = position - line->end;
 
 		n = n < 4800 ? n : 4800;
-		bad = encoder_sound(r->encoder, silence, (unsigned)n, error);
-		r->sound_end += n;
+		bad = encoder_sound(line->render->encoder, line->sound, silence,
+				    (unsigned)n, error);
+		line->end += n;
 	}
+	return bad;
+}
+
+static int all_silent_until(struct render *r, uint64_t position,
+			    struct error *error)
+{
+	int bad = 0;
+
+	for (unsigned i = 0; !bad && i < ENCODER_SOUNDS; i++)
+		bad = silence_until(&r->lines[i], position, error);
 	return bad;
 }
 
@@ -70,22 +138,22 @@ static int silence_until(struct render *r, uint64_t position,
 static int take_sound(void *user, uint64_t at, const int16_t *samples,
 		      unsigned frames, struct error *error)
 {
-	struct render *r = user;
-	uint64_t begin = at < r->survey.first_time
-				 ? 0
-				 : sound_position(at - r->survey.first_time);
+	struct line *line = user;
+	uint64_t first = line->render->survey.first_time;
+	uint64_t begin = at < first ? 0 : sound_position(at - first);
 	uint64_t cut = 0;
-	int bad = silence_until(r, begin, error);
+	int bad = silence_until(line, begin, error);
 
 	if (bad)
 		return bad;
-	if (r->sound_end > begin + sound_position(SOUND_OVERLAP))
-		cut = r->sound_end - begin;
+	if (line->end > begin + sound_position(SOUND_OVERLAP))
+		cut = line->end - begin;
 	if (cut >= frames)
 		return 0;
-	r->sound_end += frames - cut;
-	r->sound_frames += frames - cut;
-	return encoder_sound(r->encoder, samples + cut * ENCODER_CHANNELS,
+	line->end += frames - cut;
+	line->real += frames - cut;
+	return encoder_sound(line->render->encoder, line->sound,
+			     samples + cut * ENCODER_CHANNELS,
 			     (unsigned)(frames - cut), error);
 }
 
@@ -104,13 +172,17 @@ static bool wants_key(const struct render *r, uint64_t time)
 	return time - r->last_key >= distance;
 }
 
-static int emit(struct render *r, uint64_t time, struct error *error)
+static int encode_frame(struct render *r, uint64_t time, bool key,
+			struct error *error)
 {
-	bool key = wants_key(r, time);
 	struct encoder_canvas *canvas;
-	int bad;
 
 	screen_update(r->screen, &r->changed);
+	if (encoder_has_frame(r->encoder)) {
+		encoder_skip(r->encoder, time);
+		r->result->kept++;
+		return 0;
+	}
 	canvas = encoder_take(r->encoder, &r->changed, error);
 	if (!canvas)
 		return error->code;
@@ -118,7 +190,14 @@ static int emit(struct render *r, uint64_t time, struct error *error)
 	pixman_region32_init(&r->changed);
 	yuv_convert(canvas->format, r->screen, &canvas->stale, canvas->planes,
 		    canvas->strides);
-	bad = encoder_frame(r->encoder, canvas, time, key, error);
+	return encoder_frame(r->encoder, canvas, time, key, error);
+}
+
+static int emit(struct render *r, uint64_t time, struct error *error)
+{
+	bool key = wants_key(r, time);
+	int bad = encode_frame(r, time, key, error);
+
 	r->last_frame = time;
 	if (key) {
 		r->last_key = time;
@@ -127,8 +206,19 @@ static int emit(struct render *r, uint64_t time, struct error *error)
 	r->result->frames++;
 	r->dirty = false;
 	if (!bad && time > SOUND_LAG)
-		bad = silence_until(r, sound_position(time - SOUND_LAG), error);
+		bad = all_silent_until(r, sound_position(time - SOUND_LAG),
+				       error);
 	return bad;
+}
+
+/* Thumbnails that are due before `time`. */
+static void take_thumbs(struct render *r, uint64_t time)
+{
+	if (!r->thumbs || thumbs_next(r->thumbs) >= time)
+		return;
+	screen_update(r->screen, &r->changed);
+	while (thumbs_next(r->thumbs) < time)
+		thumbs_take(r->thumbs, r->screen);
 }
 
 /* When the next frame is due, if nothing more happens until then. */
@@ -161,6 +251,7 @@ static int take_item(struct render *r, const struct capture_item *item,
 
 	r->now = item->time - r->survey.first_time;
 	bad = advance(r, r->now, error);
+	take_thumbs(r, r->now);
 	if (!bad)
 		bad = decoder_feed(r->decoder, item, error);
 	if (!bad && !r->dirty && screen_is_dirty(r->screen)) {
@@ -170,21 +261,17 @@ static int take_item(struct render *r, const struct capture_item *item,
 	return bad;
 }
 
-static int tell(const struct render *r, render_progress_fn *progress,
-		void *user, struct error *error)
+static int tell(const struct render *r, double done, struct error *error)
 {
-	uint64_t all = r->survey.last_time - r->survey.first_time;
-	double done = all ? (double)r->now / (double)all : 1;
-
-	if (progress && progress(user, done))
+	if (r->progress && r->progress(r->user, done))
 		return error_set(error, ECANCELED, "rendering was cancelled");
 	return 0;
 }
 
 static int read_items(struct render *r, struct capture_reader *reader,
-		      render_progress_fn *progress, void *user,
 		      struct error *error)
 {
+	uint64_t all = r->survey.last_time - r->survey.first_time;
 	struct capture_item item;
 	unsigned n = 0;
 	int more, bad = 0;
@@ -194,12 +281,29 @@ static int read_items(struct render *r, struct capture_reader *reader,
 		    item.time > r->survey.last_time)
 			break;
 		bad = take_item(r, &item, error);
-		if (!bad && !(n++ % PROGRESS_ITEMS))
-			bad = tell(r, progress, user, error);
+		if (!bad && !(n++ % PROGRESS_ITEMS) && all)
+			bad = tell(r, ENCODED * (double)r->now / (double)all,
+				   error);
 		if (bad)
 			return bad;
 	}
 	return more < 0 && more != -EBADMSG ? more : 0;
+}
+
+static int tell_written(void *user, double done)
+{
+	const struct render *r = user;
+
+	return r->progress
+		       ? r->progress(r->user, ENCODED + (1 - ENCODED) * done)
+		       : 0;
+}
+
+static int ask(void *user)
+{
+	const struct render *r = user;
+
+	return r->progress ? r->progress(r->user, 0) : 0;
 }
 
 /* The end of the picture and of the sound. */
@@ -215,25 +319,18 @@ static int finish(struct render *r, struct error *error)
 	if (!bad)
 		bad = emit(r, end, error);
 	if (!bad)
-		bad = silence_until(r, sound_position(end), error);
+		bad = all_silent_until(r, sound_position(end), error);
 	r->result->duration = end;
-	return bad ? bad : encoder_finish(r->encoder, error);
+	take_thumbs(r, UINT64_MAX);
+	if (!bad && r->thumbs)
+		bad = thumbs_write(r->thumbs, r->options.thumbs_fd,
+				   r->options.vtt_fd, error);
+	return bad ? bad : encoder_finish(r->encoder, tell_written, r, error);
 }
 
-static int start(struct render *r, int out_fd, struct error *error)
+static void choose_size(struct render *r)
 {
 	struct render_result *result = r->result;
-	struct decoder_options decode = {0};
-	struct encoder_options encode = {
-		.fps = r->options.fps,
-		.crf = (int)r->options.crf,
-		.preset = r->options.preset,
-		.threads = r->options.threads,
-		.keyframe_frames = r->options.key_seconds * r->options.fps,
-		.sound = r->survey.sound,
-		.sound_bitrate = r->options.sound_bitrate,
-	};
-	int bad;
 
 	result->width = (r->survey.width + 1) & ~1u;
 	result->height = (r->survey.height + 1) & ~1u;
@@ -241,16 +338,72 @@ static int start(struct render *r, int out_fd, struct error *error)
 		result->width = IMAGE_SIDE_MAX;
 	if ((uint64_t)result->width * result->height > ENCODER_PIXELS_MAX)
 		result->height = ENCODER_PIXELS_MAX / result->width & ~1u;
-	encode.width = result->width;
-	encode.height = result->height;
-	if (r->survey.sound)
-		decode.sound = (struct playback_sink){.samples = take_sound,
-						      .user = r};
-	bad = decoder_new(&r->decoder, &decode, error);
+}
+
+static struct playback_sink sink(struct render *r, enum encoder_sound sound,
+				 bool there)
+{
+	struct line *line = &r->lines[sound];
+
+	*line = (struct line){.render = r,
+			      .sound = sound,
+			      .there = there && !r->options.no_sound};
+	return (struct playback_sink){
+		.samples = line->there ? take_sound : NULL, .user = line};
+}
+
+/* What decides on the frames, beside what the encoder knows itself. */
+static int identify(const struct render *r, uint8_t id[ENCODER_LOG_ID],
+		    struct error *error)
+{
+	const uint64_t facts[] = {
+		r->options.monitor,   r->options.no_cursor,
+		r->options.no_sound,  r->options.key_seconds,
+		RENDER_SETTLE,        RENDER_REPEAT,
+		r->survey.first_time, r->survey.last_time,
+	};
+	uint8_t text[sizeof(facts) + sizeof(r->survey.digest)];
+
+	memcpy(text, facts, sizeof(facts));
+	memcpy(text + sizeof(facts), r->survey.digest,
+	       sizeof(r->survey.digest));
+	return EVP_Digest(text, sizeof(text), id, NULL, EVP_sha256(), NULL)
+		       ? 0
+		       : error_set(error, ENOMEM, "no memory for a digest");
+}
+
+static int start(struct render *r, int out_fd, int partial_fd,
+		 struct error *error)
+{
+	struct encoder_options encode = encoder_options(&r->options);
+	struct decoder_options decode = {0};
+	uint8_t id[ENCODER_LOG_ID];
+	int bad;
+
+	choose_size(r);
+	encode.width = r->result->width;
+	encode.height = r->result->height;
+	decode.sound = sink(r, ENCODER_GUEST, r->survey.sound);
+	decode.microphone =
+		sink(r, ENCODER_MICROPHONE, r->survey.microphone);
+	for (unsigned i = 0; i < ENCODER_SOUNDS; i++)
+		encode.sounds[i] = r->lines[i].there;
+	bad = identify(r, id, error);
 	if (!bad)
-		bad = screen_new(&r->screen, r->decoder, result->width,
-				 result->height, !r->options.no_cursor, error);
-	return bad ? bad : encoder_new(&r->encoder, out_fd, &encode, error);
+		bad = decoder_new(&r->decoder, &decode, error);
+	if (!bad)
+		bad = screen_new(&r->screen, r->decoder, encode.width,
+				 encode.height, !r->options.no_cursor, error);
+	if (bad)
+		return bad;
+	screen_set_monitor(r->screen, r->options.monitor);
+	if (r->options.thumbs_fd && r->options.vtt_fd)
+		bad = thumbs_new(&r->thumbs, encode.width, encode.height,
+				 r->survey.last_time - r->survey.first_time,
+				 error);
+	return bad ? bad
+		   : encoder_new(&r->encoder, out_fd, partial_fd, id, &encode,
+				 error);
 }
 
 static void count(struct render_count *counts, unsigned *kinds,
@@ -295,59 +448,102 @@ static void sum_up(struct render *r)
 	result->damaged = trouble->damaged;
 	result->missing = trouble->missing;
 	result->complete = r->survey.complete;
-	result->sound = r->sound_frames * SECOND / ENCODER_RATE;
+	result->sound = r->lines[ENCODER_GUEST].real * SECOND / ENCODER_RATE;
+	result->microphone =
+		r->lines[ENCODER_MICROPHONE].real * SECOND / ENCODER_RATE;
 	if (sound)
 		result->playback = *sound;
 	snprintf(result->damage, sizeof(result->damage), "%s",
 		 r->survey.damage[0] ? r->survey.damage : trouble->first);
 }
 
-static int run(struct render *r, int capture_fd, int out_fd,
-	       render_progress_fn *progress, void *user, struct error *error)
+static int run(struct render *r, int capture_fd, int out_fd, int partial_fd,
+	       struct error *error)
 {
 	struct capture_reader *reader;
 	int bad = capture_reader_new(&reader, capture_fd, error);
 
 	if (bad)
 		return bad;
-	bad = start(r, out_fd, error);
+	pixman_region32_init(&r->changed);
+	bad = start(r, out_fd, partial_fd, error);
 	if (!bad)
-		bad = read_items(r, reader, progress, user, error);
+		bad = read_items(r, reader, error);
 	if (!bad)
 		bad = finish(r, error);
 	if (!bad)
 		sum_up(r);
+	pixman_region32_fini(&r->changed);
+	encoder_free(r->encoder);
+	thumbs_free(r->thumbs);
+	screen_free(r->screen);
+	decoder_free(r->decoder);
 	capture_reader_free(reader);
 	return bad;
+}
+
+/* With a partial file that turns out to be of another video, anew. */
+static int run_or_again(const struct render *fresh, int capture_fd, int out_fd,
+			int partial_fd, struct error *error)
+{
+	struct render r = *fresh;
+	int bad = run(&r, capture_fd, out_fd, partial_fd, error);
+
+	if (bad != -ESTALE || ftruncate(partial_fd, 0))
+		return bad;
+	error_clear(error);
+	*r.result = (struct render_result){0};
+	r = *fresh;
+	return run(&r, capture_fd, out_fd, partial_fd, error);
+}
+
+static int survey(struct render *r, int capture_fd, struct error *error)
+{
+	const uint64_t most = (uint64_t)RENDER_DURATION_MAX * SECOND;
+	struct survey *s = &r->survey;
+	int bad = survey_capture(capture_fd, r->options.monitor, s, ask, r,
+				 error);
+
+	if (bad)
+		return bad;
+	if (!s->pictures)
+		return error_set(error, ENODATA,
+				 "the session never showed a picture");
+	if (!s->width)
+		return error_set(error, ENODATA,
+				 "the session never had a monitor %u",
+				 r->options.monitor);
+	if (s->last_time - s->first_time > most)
+		s->last_time = s->first_time + most;
+	return 0;
 }
 
 int render(int capture_fd, int out_fd, const struct render_options *options,
 	   render_progress_fn *progress, void *user,
 	   struct render_result *result, struct error *error)
 {
-	struct render r = {.options = *options, .result = result};
+	struct render r = {.options = *options,
+			   .result = result,
+			   .progress = progress,
+			   .user = user};
 	struct error mine = {0};
-	int bad;
+	int partial_fd = options->partial_fd, bad;
 
 	error = error ? error : &mine;
 	*result = (struct render_result){0};
+	bad = render_check(options, error);
 	fill_in(&r.options);
 	av_log_set_level(AV_LOG_QUIET);
-	bad = survey_capture(capture_fd, &r.survey, error);
+	if (!bad)
+		bad = survey(&r, capture_fd, error);
 	if (bad)
 		return bad;
-	if (!r.survey.width)
-		return error_set(error, ENODATA,
-				 "the session never showed a picture");
-	if (r.survey.last_time - r.survey.first_time >
-	    (uint64_t)RENDER_DURATION_MAX * SECOND)
-		r.survey.last_time = r.survey.first_time +
-				     (uint64_t)RENDER_DURATION_MAX * SECOND;
-	pixman_region32_init(&r.changed);
-	bad = run(&r, capture_fd, out_fd, progress, user, error);
-	pixman_region32_fini(&r.changed);
-	encoder_free(r.encoder);
-	screen_free(r.screen);
-	decoder_free(r.decoder);
+	if (!partial_fd)
+		partial_fd = memfd_create("partial", MFD_CLOEXEC);
+	if (partial_fd < 0)
+		return error_errno(error, errno, "no memory for a video");
+	bad = run_or_again(&r, capture_fd, out_fd, partial_fd, error);
+	if (!options->partial_fd)
+		close(partial_fd);
 	return bad;
 }

@@ -21,6 +21,7 @@ struct screen {
 	struct decoder *decoder;
 	uint32_t width, height;
 	bool with_cursor;
+	unsigned monitor; /* from 1; 0: all */
 	struct place places[DECODER_DISPLAYS];
 	struct trace traces[DECODER_DISPLAYS];
 };
@@ -33,19 +34,71 @@ static struct surface *visible(const struct decoder *decoder, unsigned id,
 	return display ? display_visible(display, part) : NULL;
 }
 
-void screen_size(const struct decoder *decoder, uint32_t *width,
-		 uint32_t *height)
+/*
+ * Which part of a display a monitor is. On its way `left` counts down the
+ * monitors before it; true when it was found. The heads of a surface that
+ * goes are still those of the picture that stays.
+ */
+static bool find_head(const struct decoder *decoder, unsigned id,
+		      unsigned *left, pixman_box32_t *part)
+{
+	const struct display *display = decoder_display(decoder, id);
+	const struct surface *s = visible(decoder, id, part);
+	bool any = false;
+
+	for (unsigned i = 0; s && i < display->head_count; i++) {
+		pixman_box32_t head = display->heads[i];
+
+		head.x2 = head.x2 < (int32_t)s->width ? head.x2
+						      : (int32_t)s->width;
+		head.y2 = head.y2 < (int32_t)s->height ? head.y2
+						       : (int32_t)s->height;
+		if (head.x1 >= head.x2 || head.y1 >= head.y2)
+			continue;
+		any = true;
+		if (--*left)
+			continue;
+		*part = head;
+		return true;
+	}
+	return s && !any && !--*left;
+}
+
+/* As visible(), but nothing when the monitor is not of this display. */
+static struct surface *shown(const struct decoder *decoder, unsigned monitor,
+			     unsigned id, pixman_box32_t *part)
+{
+	struct surface *s = visible(decoder, id, part);
+	pixman_box32_t other;
+	unsigned left = monitor;
+
+	if (!monitor || !s)
+		return s;
+	for (unsigned i = 0; i < id; i++)
+		if (find_head(decoder, i, &left, &other))
+			return NULL;
+	return find_head(decoder, id, &left, part) ? s : NULL;
+}
+
+void screen_monitor_size(const struct decoder *decoder, unsigned monitor,
+			 uint32_t *width, uint32_t *height)
 {
 	pixman_box32_t part;
 
 	*width = *height = 0;
 	for (unsigned id = 0; id < DECODER_DISPLAYS; id++)
-		if (visible(decoder, id, &part)) {
+		if (shown(decoder, monitor, id, &part)) {
 			uint32_t h = part.y2 - part.y1;
 
 			*width += part.x2 - part.x1;
 			*height = h > *height ? h : *height;
 		}
+}
+
+void screen_size(const struct decoder *decoder, uint32_t *width,
+		 uint32_t *height)
+{
+	screen_monitor_size(decoder, 0, width, height);
 }
 
 int screen_new(struct screen **screen, struct decoder *decoder, uint32_t width,
@@ -63,6 +116,11 @@ int screen_new(struct screen **screen, struct decoder *decoder, uint32_t width,
 	return 0;
 }
 
+void screen_set_monitor(struct screen *screen, unsigned monitor)
+{
+	screen->monitor = monitor;
+}
+
 void screen_free(struct screen *screen)
 {
 	free(screen);
@@ -75,13 +133,13 @@ static void lay_out(const struct screen *s,
 	int32_t x, y;
 
 	memset(places, 0, DECODER_DISPLAYS * sizeof(*places));
-	screen_size(s->decoder, &width, &height);
+	screen_monitor_size(s->decoder, s->monitor, &width, &height);
 	x = ((int32_t)s->width - (int32_t)width) / 2;
 	y = ((int32_t)s->height - (int32_t)height) / 2;
 	for (unsigned id = 0; id < DECODER_DISPLAYS; id++) {
 		struct place *p = &places[id];
 
-		p->surface = visible(s->decoder, id, &p->part);
+		p->surface = shown(s->decoder, s->monitor, id, &p->part);
 		if (!p->surface)
 			continue;
 		p->x = x;
@@ -194,7 +252,7 @@ bool screen_is_dirty(const struct screen *s)
 		struct surface *surface;
 		pixman_box32_t part;
 
-		surface = visible(s->decoder, id, &part);
+		surface = shown(s->decoder, s->monitor, id, &part);
 		if (surface && (surface != s->places[id].surface ||
 				pixman_region32_not_empty(&surface->dirty)))
 			return true;

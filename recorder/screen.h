@@ -22,10 +22,20 @@ struct screen;
 void screen_size(const struct decoder *decoder, uint32_t *width,
 		 uint32_t *height);
 
+/*
+ * The same of one monitor. Monitors are counted from 1: the heads of each
+ * display, in the order of displays; a display without heads is one. 0 x 0
+ * when there is no such monitor at this moment; 0 stands for all.
+ */
+void screen_monitor_size(const struct decoder *decoder, unsigned monitor,
+			 uint32_t *width, uint32_t *height);
+
 /* A canvas on a decoder, which must outlive it. */
 int screen_new(struct screen **screen, struct decoder *decoder, uint32_t width,
 	       uint32_t height, bool cursor, struct error *error);
 void screen_free(struct screen *screen);
+/* Shows one monitor only, or with 0 all of them as at first. */
+void screen_set_monitor(struct screen *screen, unsigned monitor);
 
 /*
  * Gathers what changed since the last call into `changed` (initialised by

@@ -1,70 +1,114 @@
 /* A first reading of a capture, with a decoder that draws nothing. */
 #include "recorder/survey.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 
 #include "recorder/decoder.h"
 #include "recorder/screen.h"
 
-static int look(struct decoder *decoder, const struct capture_item *item,
-		struct survey *s, struct error *error)
+#define ASK_ITEMS 4096
+
+struct surveyor {
+	struct survey *survey;
+	struct decoder *decoder;
+	unsigned monitor;
+	EVP_MD_CTX *hash;
+	int (*wanted)(void *user);
+	void *user;
+};
+
+static int digest(struct surveyor *v, const struct capture_item *item,
+		  struct error *error)
 {
+	const uint64_t facts[] = {
+		item->time,      item->kind, (uint64_t)item->channel->number,
+		item->direction, item->type, item->size};
+
+	return EVP_DigestUpdate(v->hash, facts, sizeof(facts))
+		       ? 0
+		       : error_set(error, ENOMEM, "no memory for a digest");
+}
+
+static int look(struct surveyor *v, const struct capture_item *item,
+		struct error *error)
+{
+	struct survey *s = v->survey;
 	uint32_t width, height;
 	int r;
 
 	if (!s->first_time)
 		s->first_time = item->time;
 	s->last_time = item->time;
-	r = decoder_feed(decoder, item, error);
+	r = digest(v, item, error);
+	if (!r)
+		r = decoder_feed(v->decoder, item, error);
 	if (r || item->kind != CAPTURE_MESSAGE ||
 	    !display_follows_layout(item->type))
 		return r;
-	screen_size(decoder, &width, &height);
+	screen_size(v->decoder, &width, &height);
+	s->pictures |= width > 0;
+	screen_monitor_size(v->decoder, v->monitor, &width, &height);
 	s->width = width > s->width ? width : s->width;
 	s->height = height > s->height ? height : s->height;
 	return 0;
 }
 
-static int read_all(struct capture_reader *reader, struct decoder *decoder,
-		    struct survey *s, struct error *error)
+static int read_all(struct surveyor *v, struct capture_reader *reader,
+		    struct error *error)
 {
+	struct survey *s = v->survey;
 	struct capture_item item;
+	unsigned n = 0;
 	int r;
 
 	while ((r = capture_reader_next(reader, &item, error)) == 1) {
-		r = look(decoder, &item, s, error);
+		r = look(v, &item, error);
 		if (r)
 			return r;
+		if (v->wanted && ++n % ASK_ITEMS == 0 && v->wanted(v->user))
+			return error_set(error, ECANCELED,
+					 "rendering was cancelled");
 	}
 	if (r == -EBADMSG) {
 		snprintf(s->damage, sizeof(s->damage), "%s", error->text);
 		r = 0;
 	}
-	s->sound = decoder_had_sound(decoder);
+	s->sound = decoder_had_sound(v->decoder);
+	s->microphone = decoder_had_microphone(v->decoder);
+	if (!r && !EVP_DigestFinal_ex(v->hash, s->digest, NULL))
+		r = error_set(error, ENOMEM, "no memory for a digest");
 	return r;
 }
 
-int survey_capture(int capture_fd, struct survey *s, struct error *error)
+int survey_capture(int capture_fd, unsigned monitor, struct survey *s,
+		   int (*wanted)(void *user), void *user, struct error *error)
 {
 	struct decoder_options options = {.layout_only = true};
+	struct surveyor v = {.survey = s,
+			     .monitor = monitor,
+			     .hash = EVP_MD_CTX_new(),
+			     .wanted = wanted,
+			     .user = user};
 	struct capture_summary summary;
-	struct capture_reader *reader;
-	struct decoder *decoder = NULL;
+	struct capture_reader *reader = NULL;
 	int r;
 
 	*s = (struct survey){0};
-	r = capture_reader_new(&reader, capture_fd, error);
-	if (r)
-		return r;
-	r = decoder_new(&decoder, &options, error);
+	r = v.hash && EVP_DigestInit_ex(v.hash, EVP_sha256(), NULL)
+		    ? capture_reader_new(&reader, capture_fd, error)
+		    : error_set(error, ENOMEM, "no memory for a digest");
 	if (!r)
-		r = read_all(reader, decoder, s, error);
+		r = decoder_new(&v.decoder, &options, error);
+	if (!r)
+		r = read_all(&v, reader, error);
 	if (!r) {
 		capture_reader_summary(reader, &summary);
 		s->complete = summary.complete;
 		error_clear(error);
 	}
-	decoder_free(decoder);
+	decoder_free(v.decoder);
 	capture_reader_free(reader);
+	EVP_MD_CTX_free(v.hash);
 	return r;
 }

@@ -1,0 +1,216 @@
+/* Frames and samples to packets with the times that the file wants. */
+#include "recorder/encoder_track.h"
+
+#include <libavutil/channel_layout.h>
+#include <stdlib.h>
+
+#include "recorder/encoder_file.h"
+
+/* Packets of sound until a codec that begins is where one that goes on is. */
+#define WARM_UP 32
+/* More frames than a codec holds back. */
+#define TIMES 1024
+
+struct encoder_track {
+	AVCodecContext *codec;
+	AVPacket *packet;
+	struct encoder_log *log;
+	unsigned number;
+
+	/* of video */
+	int64_t times[TIMES]; /* of the last frames */
+	uint64_t frames;      /* given */
+	uint64_t packets;     /* of them out, with those in the log */
+	bool begun;           /* a frame was encoded */
+
+	/* of sound, in samples */
+	AVFrame *sound;
+	int fill;
+	int64_t given;    /* so far */
+	int64_t from;     /* is encoded from here on */
+	int64_t kept_end; /* packets before are in the log */
+	bool kept;
+};
+
+static int make_sound(struct encoder_track *t, struct error *error)
+{
+	AVFrame *f = t->sound = av_frame_alloc();
+
+	if (!f)
+		return error_set(error, ENOMEM, "no memory for sound");
+	f->format = t->codec->sample_fmt;
+	f->nb_samples = t->codec->frame_size;
+	f->sample_rate = t->codec->sample_rate;
+	av_channel_layout_copy(&f->ch_layout, &t->codec->ch_layout);
+	if (av_frame_get_buffer(f, 0) < 0)
+		return error_set(error, ENOMEM, "no memory for sound");
+	return 0;
+}
+
+int encoder_track_new(struct encoder_track **track, bool video,
+		      const struct encoder_options *options,
+		      struct error *error)
+{
+	struct encoder_track *t = calloc(1, sizeof(*t));
+	int r;
+
+	*track = NULL;
+	if (!t)
+		return error_set(error, ENOMEM, "no memory for an encoder");
+	r = video ? encoder_codec_video(&t->codec, options, error)
+		  : encoder_codec_audio(&t->codec, options, error);
+	t->packet = av_packet_alloc();
+	if (!r && !t->packet)
+		r = error_set(error, ENOMEM, "no memory for an encoder");
+	if (!r && !video)
+		r = make_sound(t, error);
+	if (r)
+		encoder_track_free(t);
+	else
+		*track = t;
+	return r;
+}
+
+void encoder_track_free(struct encoder_track *t)
+{
+	if (!t)
+		return;
+	avcodec_free_context(&t->codec);
+	av_packet_free(&t->packet);
+	av_frame_free(&t->sound);
+	free(t);
+}
+
+const AVCodecContext *encoder_track_codec(const struct encoder_track *t)
+{
+	return t->codec;
+}
+
+void encoder_track_begin(struct encoder_track *t, struct encoder_log *log,
+			 unsigned number)
+{
+	const struct encoder_log_kept *kept = encoder_log_kept(log, number);
+	int64_t size = t->codec->frame_size;
+
+	t->log = log;
+	t->number = number;
+	t->packets = kept->packets;
+	if (!t->sound || !kept->packets)
+		return;
+	t->kept = true;
+	t->kept_end = kept->end;
+	t->from = (kept->end + t->codec->initial_padding) / size - WARM_UP;
+	t->from = t->from > 0 ? t->from * size : 0;
+}
+
+/*
+ * A decoder may wait for has_b_frames frames before it shows the first, so a
+ * packet's decoding time is the time of the frame that many before. That is
+ * what the codec says as well, but for its first packets, which behind a
+ * seam are not the first of the file.
+ */
+static void set_decoding_time(struct encoder_track *t)
+{
+	uint64_t delay = (uint64_t)t->codec->has_b_frames;
+
+	if (t->packets >= delay)
+		t->packet->dts = t->times[(t->packets - delay) % TIMES];
+	t->packets++;
+}
+
+static int write_packets(struct encoder_track *t, struct error *error)
+{
+	int r, bad;
+
+	while (!(r = avcodec_receive_packet(t->codec, t->packet))) {
+		bool there = t->kept && t->packet->pts < t->kept_end;
+
+		if (!t->sound)
+			set_decoding_time(t);
+		bad = there ? 0
+			    : encoder_log_add(t->log, t->number, t->packet,
+					      error);
+		av_packet_unref(t->packet);
+		if (bad)
+			return bad;
+	}
+	return r == AVERROR(EAGAIN) || r == AVERROR_EOF
+		       ? 0
+		       : encoder_error(error, r, "encode");
+}
+
+static int encode(struct encoder_track *t, AVFrame *frame, struct error *error)
+{
+	int r = avcodec_send_frame(t->codec, frame);
+
+	return r < 0 ? encoder_error(error, r, "encode")
+		     : write_packets(t, error);
+}
+
+void encoder_track_skip(struct encoder_track *t, int64_t pts)
+{
+	t->times[t->frames++ % TIMES] = pts;
+}
+
+int encoder_track_frame(struct encoder_track *t, AVFrame *frame,
+			struct error *error)
+{
+	if (!t->begun && t->packets &&
+	    (t->packets != t->frames || frame->pts != encoder_log_seam(t->log)))
+		return error_set(error, ESTALE,
+				 "the partial video is of another recording");
+	t->begun = true;
+	encoder_track_skip(t, frame->pts);
+	return encode(t, frame, error);
+}
+
+static int encode_sound(struct encoder_track *t, struct error *error)
+{
+	AVFrame *f = t->sound;
+	int r;
+
+	f->nb_samples = t->fill;
+	f->pts = t->given - t->fill;
+	t->fill = 0;
+	r = encode(t, f, error);
+	if (!r && av_frame_make_writable(f) < 0)
+		r = error_set(error, ENOMEM, "no memory for sound");
+	return r;
+}
+
+static void put_sample(struct encoder_track *t, const int16_t *sample)
+{
+	float *const *planes = (float *const *)t->sound->data;
+
+	for (int i = 0; i < ENCODER_CHANNELS; i++) {
+		float value = (float)sample[i] / 32768;
+
+		if (t->codec->sample_fmt == AV_SAMPLE_FMT_FLTP)
+			planes[i][t->fill] = value;
+		else
+			planes[0][t->fill * ENCODER_CHANNELS + i] = value;
+	}
+	t->fill++;
+}
+
+int encoder_track_samples(struct encoder_track *t, const int16_t *samples,
+			  unsigned frames, struct error *error)
+{
+	int r = 0;
+
+	for (; frames && !r; frames--, samples += ENCODER_CHANNELS) {
+		if (t->given++ < t->from)
+			continue;
+		put_sample(t, samples);
+		if (t->fill == t->codec->frame_size)
+			r = encode_sound(t, error);
+	}
+	return r;
+}
+
+int encoder_track_end(struct encoder_track *t, struct error *error)
+{
+	int r = t->fill ? encode_sound(t, error) : 0;
+
+	return r ? r : encode(t, NULL, error);
+}
