@@ -26,8 +26,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#ifndef WIDTH
 #define WIDTH 640
 #define HEIGHT 480
+#endif
 #define CELL 80     /* an image's width and height */
 #define PATIENCE 30 /* s until a test that hangs fails */
 
@@ -76,6 +78,8 @@ static unsigned client_caps[] = {
 static struct decoder *decoder;
 static pthread_t client_thread;
 static int main_fd, display_fd = -1; /* the second under the lock */
+/* Sees the display's messages before the decoder does, under the lock. */
+static void (*on_message)(uint16_t type, const uint8_t *body, uint32_t size);
 
 static int64_t now_ms(void)
 {
@@ -421,6 +425,8 @@ static void *run_client(void *unused)
 		item.size = size;
 		item.serial++;
 		pthread_mutex_lock(&lock);
+		if (on_message)
+			on_message(item.type, body, size);
 		if (decoder_feed(decoder, &item, NULL))
 			abort();
 		pthread_mutex_unlock(&lock);
