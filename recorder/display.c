@@ -8,8 +8,8 @@
 #define SURFACE_FLAG_PRIMARY 1 /* SPICE_SURFACE_FLAGS_PRIMARY */
 
 static const char *const names[DISPLAY_MESSAGE_MAX] = {
-#define DISPLAY_MESSAGE(number, name) [number] = #name,
-	DISPLAY_MESSAGES(DISPLAY_MESSAGE)
+#define DISPLAY_MESSAGE(number, name, ...) [number] = #name,
+	SPICE_DISPLAY_TO_CLIENT(DISPLAY_MESSAGE)
 #undef DISPLAY_MESSAGE
 };
 

@@ -19,52 +19,16 @@
 #include "recorder/error.h"
 #include "recorder/image_reader.h"
 #include "recorder/surface.h"
+#include "schema/spice_messages.h"
 
 #define DISPLAY_SURFACES 1024u
 #define DISPLAY_STREAMS 64u
 #define DISPLAY_HEADS 16u
 #define DISPLAY_PIXELS_MAX (64u << 20) /* of all surfaces: 256 MiB */
 
-/* SPICE_MSG_DISPLAY_*: number and name. */
-#define DISPLAY_MESSAGES(X) \
-	X(101, mode) \
-	X(102, mark) \
-	X(103, reset) \
-	X(104, copy_bits) \
-	X(105, inval_list) \
-	X(106, inval_all_pixmaps) \
-	X(107, inval_palette) \
-	X(108, inval_all_palettes) \
-	X(122, stream_create) \
-	X(123, stream_data) \
-	X(124, stream_clip) \
-	X(125, stream_destroy) \
-	X(126, stream_destroy_all) \
-	X(302, draw_fill) \
-	X(303, draw_opaque) \
-	X(304, draw_copy) \
-	X(305, draw_blend) \
-	X(306, draw_blackness) \
-	X(307, draw_whiteness) \
-	X(308, draw_invers) \
-	X(309, draw_rop3) \
-	X(310, draw_stroke) \
-	X(311, draw_text) \
-	X(312, draw_transparent) \
-	X(313, draw_alpha_blend) \
-	X(314, surface_create) \
-	X(315, surface_destroy) \
-	X(316, stream_data_sized) \
-	X(317, monitors_config) \
-	X(318, draw_composite) \
-	X(319, stream_activate_report) \
-	X(320, gl_scanout_unix) \
-	X(321, gl_draw) \
-	X(322, quality_indicator)
-
 enum display_message_type {
-#define DISPLAY_MESSAGE(number, name) DISPLAY_MESSAGE_##name = number,
-	DISPLAY_MESSAGES(DISPLAY_MESSAGE)
+#define DISPLAY_MESSAGE(number, name, ...) DISPLAY_MESSAGE_##name = number,
+	SPICE_DISPLAY_TO_CLIENT(DISPLAY_MESSAGE)
 #undef DISPLAY_MESSAGE
 };
 #define DISPLAY_MESSAGE_MAX 323

@@ -31,8 +31,8 @@ static int take_samples(void *user, uint64_t at, const int16_t *samples,
 static uint16_t pick_type(uint8_t channel_type, uint8_t byte)
 {
 	static const uint16_t display[] = {
-#define DISPLAY_MESSAGE(number, name) number,
-		DISPLAY_MESSAGES(DISPLAY_MESSAGE)
+#define DISPLAY_MESSAGE(number, name, ...) number,
+		SPICE_DISPLAY_TO_CLIENT(DISPLAY_MESSAGE)
 #undef DISPLAY_MESSAGE
 	};
 	unsigned n = sizeof(display) / sizeof(*display);

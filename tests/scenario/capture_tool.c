@@ -3,9 +3,11 @@
  *
  *   capture_tool export FILE [tshark]        pcapng on stdout
  *   capture_tool stats FILE                  JSON on stdout
+ *   capture_tool dump FILE [json|hex|contents...]  text on stdout
  *   capture_tool replay FILE PORT [SPEED]    serve until the client goes
  */
 #include "recorder/capture_export.h"
+#include "recorder/dump.h"
 #include "recorder/replay_wire.h"
 
 #include <arpa/inet.h>
@@ -80,6 +82,18 @@ static int replay(int argc, char **argv, int in)
 	return 0;
 }
 
+static int dump(int argc, char **argv, int in, struct error *e)
+{
+	struct dump_options options = {.id = -1};
+
+	for (int i = 3; i < argc; i++) {
+		options.json |= !strcmp(argv[i], "json");
+		options.hex |= !strcmp(argv[i], "hex");
+		options.contents |= !strcmp(argv[i], "contents");
+	}
+	return dump_capture(in, 1, &options, e);
+}
+
 int main(int argc, char **argv)
 {
 	struct error e = {0};
@@ -96,6 +110,8 @@ int main(int argc, char **argv)
 		r = capture_export_pcapng(in, 1, argc > 3, &e);
 	else if (strcmp(argv[1], "stats") == 0)
 		r = capture_stats(in, 1, &e);
+	else if (strcmp(argv[1], "dump") == 0)
+		r = dump(argc, argv, in, &e);
 	else if (argc > 3 && strcmp(argv[1], "replay") == 0)
 		return replay(argc, argv, in);
 	else
