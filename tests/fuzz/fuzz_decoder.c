@@ -56,7 +56,7 @@ static void look(struct decoder *decoder)
 		return;
 	pixman_region32_init(&changed);
 	screen_update(screen, &changed);
-	yuv_convert(screen, &changed, planes, strides);
+	yuv_convert(YUV_420, screen, &changed, planes, strides);
 	pixman_region32_fini(&changed);
 	screen_free(screen);
 }

@@ -1,0 +1,3 @@
+/* GLZ; see codec.h. */
+#define CODEC CODEC_GLZ
+#include "tests/fuzz/codec.h"

@@ -1,0 +1,3 @@
+/* JPEG; see codec.h. */
+#define CODEC CODEC_JPEG
+#include "tests/fuzz/codec.h"

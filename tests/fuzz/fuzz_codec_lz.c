@@ -1,0 +1,3 @@
+/* LZ; see codec.h. */
+#define CODEC CODEC_LZ
+#include "tests/fuzz/codec.h"

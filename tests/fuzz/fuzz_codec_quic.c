@@ -1,0 +1,3 @@
+/* QUIC; see codec.h. */
+#define CODEC CODEC_QUIC
+#include "tests/fuzz/codec.h"
