@@ -63,7 +63,7 @@ struct cursor *decoder_cursor(const struct decoder *d, unsigned id)
 {
 	struct cursor *c = id < DECODER_DISPLAYS ? d->cursors[id] : NULL;
 
-	if (!c || !c->visible || !c->shape ||
+	if (!c || !c->visible || !c->shape || !c->placed ||
 	    (d->client_mouse && id != d->pointer_display))
 		return NULL;
 	return c;

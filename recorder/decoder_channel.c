@@ -37,8 +37,12 @@ static int begin_display(struct decoder *d, struct channel *c,
 static int begin_cursor(struct decoder *d, struct channel *c,
 			struct error *error)
 {
-	int r = c->cursor ? 0 : cursor_new(&c->cursor, error);
+	int r = 0;
 
+	if (c->cursor)
+		cursor_restart(c->cursor);
+	else
+		r = cursor_new(&c->cursor, error);
 	if (r)
 		return r;
 	c->cursor->client_mode = d->client_mouse;

@@ -445,7 +445,7 @@ static void shows_heads_only(void **state)
 	assert_int_equal(part.y2, 12);
 }
 
-/* 8 x 1: black, white, transparent, inverted, four transparent. */
+/* 8 x 1: black, white, transparent, inverted (white), four transparent. */
 static void set_cursor(struct fixture *f)
 {
 	struct buffer b = {0};
@@ -484,7 +484,7 @@ static void check_row(const struct fixture *f, uint32_t x, uint32_t y,
 
 static void draws_the_pointer(void **state)
 {
-	static const uint32_t over[] = {0, 0xffffff, 0x00ff10, 0xff00ef};
+	static const uint32_t over[] = {0, 0xffffff, 0x00ff10, 0xffffff};
 	static const uint32_t plain[] = {0x00ff10, 0x00ff10, 0x00ff10,
 					 0x00ff10};
 	struct fixture *f = *state;
