@@ -28,7 +28,7 @@ int cursor_new(struct cursor **cursor, struct error *error)
 	*cursor = NULL;
 	if (!c)
 		return error_set(error, ENOMEM, "no memory for a cursor");
-	r = image_cache_new(&c->cache, error);
+	r = image_cache_new(&c->cache, CURSOR_CACHE_PIXELS, error);
 	if (r) {
 		free(c);
 		return r;
@@ -92,6 +92,8 @@ static int set_shape(struct cursor *c, struct bytes *in, struct error *error)
 		if (!r && flags & FLAG_CACHE_ME)
 			r = image_cache_put(c->cache, h.unique, image, true,
 					    error);
+		if (r == -ENOSPC) /* shown, though it can't be kept */
+			r = 0;
 	}
 	if (r) {
 		image_unref(image);

@@ -24,6 +24,7 @@
 #include "recorder/image_cache.h"
 
 #define CURSOR_SIDE_MAX 1024u
+#define CURSOR_CACHE_PIXELS (4u << 20) /* of a channel: 16 MiB */
 
 struct cursor {
 	struct image *shape; /* IMAGE_ARGB, or NULL */

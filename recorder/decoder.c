@@ -15,7 +15,7 @@ int decoder_new(struct decoder **decoder, const struct decoder_options *o,
 	if (!d)
 		return error_set(error, ENOMEM, "no memory for a decoder");
 	d->options = *o;
-	r = image_cache_new(&d->images, error);
+	r = image_cache_new(&d->images, IMAGE_CACHE_PIXELS, error);
 	if (!r)
 		r = glz_window_new(&d->window, error);
 	if (!r && o->sound.samples)
@@ -110,7 +110,7 @@ static int begin_channel(struct decoder *d, const struct capture_channel *cc,
 	struct channel *c = decoder_find(d, type, id);
 	int r;
 
-	if (type >= NAMED_CHANNELS)
+	if (type >= NAMED_CHANNELS || id >= DECODER_DISPLAYS)
 		return 0;
 	if (!c) {
 		c = calloc(1, sizeof(*c));

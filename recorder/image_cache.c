@@ -1,28 +1,31 @@
-/* Images by id in a chained hash table; palettes in a short array. */
+/*
+ * Images by id in a balanced tree, which ids of an attacker's choice can't
+ * make slow; palettes in a short array.
+ */
 #include "recorder/image_cache.h"
 
+#include <search.h>
 #include <stdlib.h>
 
-#define BUCKETS 4096u
-
-struct entry {
-	struct entry *next;
-	uint64_t id;
+struct kept {
+	uint64_t id; /* first: a key is an entry's beginning */
 	struct image *image;
 	unsigned puts; /* drops until it goes */
 };
 
 struct image_cache {
-	struct entry *buckets[BUCKETS];
-	uint64_t pixels;
+	void *entries; /* of tsearch() */
+	uint64_t pixels, pixels_max;
 	unsigned count;
 };
 
-int image_cache_new(struct image_cache **cache, struct error *error)
+int image_cache_new(struct image_cache **cache, uint64_t pixels,
+		    struct error *error)
 {
 	*cache = calloc(1, sizeof(**cache));
 	if (!*cache)
 		return error_set(error, ENOMEM, "no memory for image cache");
+	(*cache)->pixels_max = pixels;
 	return 0;
 }
 
@@ -34,16 +37,19 @@ void image_cache_free(struct image_cache *cache)
 	free(cache);
 }
 
-/* The link that points at the entry, or at the end of its chain. */
-static struct entry **find(const struct image_cache *cache, uint64_t id)
+static int compare(const void *a, const void *b)
 {
-	uint64_t hash = id * 0x9e3779b97f4a7c15u;
-	struct entry **link =
-		(struct entry **)&cache->buckets[hash >> 52 & (BUCKETS - 1)];
+	const struct kept *x = a, *y = b;
 
-	while (*link && (*link)->id != id)
-		link = &(*link)->next;
-	return link;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static struct kept *find(const struct image_cache *cache, uint64_t id)
+{
+	struct kept key = {.id = id};
+	struct kept *const *found = tfind(&key, &cache->entries, compare);
+
+	return found ? *found : NULL;
 }
 
 static uint64_t area(const struct image *image)
@@ -51,80 +57,86 @@ static uint64_t area(const struct image *image)
 	return (uint64_t)image->width * image->height;
 }
 
-static void set_image(struct image_cache *cache, struct entry *entry,
-		      struct image *image)
+static struct kept *add_entry(struct image_cache *cache, uint64_t id,
+			      struct error *error)
 {
-	image_ref(image);
-	if (entry->image)
-		cache->pixels -= area(entry->image);
-	image_unref(entry->image);
-	entry->image = image;
-	cache->pixels += area(image);
+	struct kept *entry = calloc(1, sizeof(*entry));
+
+	if (entry) {
+		entry->id = id;
+		entry->puts = 1;
+		if (tsearch(entry, &cache->entries, compare)) {
+			cache->count++;
+			return entry;
+		}
+		free(entry);
+	}
+	error_set(error, ENOMEM, "no memory for the image cache");
+	return NULL;
 }
 
 int image_cache_put(struct image_cache *cache, uint64_t id, struct image *image,
 		    bool replace, struct error *error)
 {
-	struct entry **link = find(cache, id);
-	struct entry *entry = *link;
+	struct kept *entry = find(cache, id);
+	uint64_t less = entry ? area(entry->image) : 0;
 
 	if (entry && !replace) {
-		entry->puts++;
+		entry->puts += entry->puts < UINT32_MAX;
 		return 0;
 	}
-	if (cache->pixels + area(image) > IMAGE_CACHE_PIXELS ||
-	    cache->count >= IMAGE_CACHE_ENTRIES)
+	if (cache->pixels - less + area(image) > cache->pixels_max ||
+	    (!entry && cache->count >= IMAGE_CACHE_ENTRIES))
 		return error_set(error, ENOSPC,
-				 "the image cache of %u pixels is full",
-				 IMAGE_CACHE_PIXELS);
-	if (!entry) {
-		entry = calloc(1, sizeof(*entry));
-		if (!entry)
-			return error_set(error, ENOMEM,
-					 "no memory for the image cache");
-		entry->id = id;
-		entry->puts = 1;
-		*link = entry;
-		cache->count++;
-	}
-	set_image(cache, entry, image);
+				 "the image cache of %llu pixels is full",
+				 (unsigned long long)cache->pixels_max);
+	if (!entry)
+		entry = add_entry(cache, id, error);
+	if (!entry)
+		return -ENOMEM;
+	image_ref(image);
+	image_unref(entry->image);
+	entry->image = image;
+	cache->pixels += area(image) - less;
 	return 0;
 }
 
 struct image *image_cache_get(const struct image_cache *cache, uint64_t id,
 			      bool lossless)
 {
-	const struct entry *entry = *find(cache, id);
+	const struct kept *entry = find(cache, id);
 
 	if (!entry || (lossless && entry->image->lossy))
 		return NULL;
 	return entry->image;
 }
 
-static void remove_entry(struct image_cache *cache, struct entry **link)
+static void entry_free(void *data)
 {
-	struct entry *entry = *link;
+	struct kept *entry = data;
 
-	*link = entry->next;
-	cache->pixels -= area(entry->image);
-	cache->count--;
 	image_unref(entry->image);
 	free(entry);
 }
 
 void image_cache_drop(struct image_cache *cache, uint64_t id)
 {
-	struct entry **link = find(cache, id);
+	struct kept *entry = find(cache, id);
 
-	if (*link && --(*link)->puts == 0)
-		remove_entry(cache, link);
+	if (!entry || --entry->puts)
+		return;
+	cache->pixels -= area(entry->image);
+	cache->count--;
+	tdelete(entry, &cache->entries, compare);
+	entry_free(entry);
 }
 
 void image_cache_clear(struct image_cache *cache)
 {
-	for (unsigned i = 0; i < BUCKETS; i++)
-		while (cache->buckets[i])
-			remove_entry(cache, &cache->buckets[i]);
+	tdestroy(cache->entries, entry_free);
+	cache->entries = NULL;
+	cache->pixels = 0;
+	cache->count = 0;
 }
 
 static struct palette *find_palette(const struct palette_cache *cache,

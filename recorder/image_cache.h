@@ -15,13 +15,15 @@
 #include "recorder/image.h"
 #include "recorder/image_codecs.h"
 
-#define IMAGE_CACHE_PIXELS (64u << 20)
+#define IMAGE_CACHE_PIXELS (64u << 20) /* of a session: 256 MiB */
 #define IMAGE_CACHE_ENTRIES (1u << 18)
 #define PALETTE_CACHE_ENTRIES 256u /* a server uses 128 */
 
 struct image_cache;
 
-int image_cache_new(struct image_cache **cache, struct error *error);
+/* Holds images of at most so many pixels and IMAGE_CACHE_ENTRIES of them. */
+int image_cache_new(struct image_cache **cache, uint64_t pixels,
+		    struct error *error);
 void image_cache_free(struct image_cache *cache);
 /*
  * Takes a reference of its own. An id that is there already keeps its image

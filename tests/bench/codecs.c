@@ -230,7 +230,7 @@ static void ours_new(struct ours *o)
 	uint8_t create[20];
 
 	build_create(create);
-	if (image_cache_new(&o->cache, NULL) ||
+	if (image_cache_new(&o->cache, IMAGE_CACHE_PIXELS, NULL) ||
 	    glz_window_new(&o->window, NULL) ||
 	    display_new(&o->display, o->cache, o->window, NULL) ||
 	    display_message(o->display, DISPLAY_MESSAGE_surface_create,

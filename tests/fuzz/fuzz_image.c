@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2)
 		return 0;
-	if (image_cache_new(&reader.images, &error) ||
+	if (image_cache_new(&reader.images, IMAGE_CACHE_PIXELS, &error) ||
 	    glz_window_new(&reader.window, &error))
 		abort();
 	half = (size - 1) * data[0] / 255;
