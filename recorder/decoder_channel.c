@@ -30,6 +30,7 @@ static int begin_display(struct decoder *d, struct channel *c,
 	if (r)
 		return r;
 	c->display->layout_only = d->options.layout_only;
+	c->display->pixels = &d->surface_pixels;
 	d->displays[c->id] = c->display;
 	return 0;
 }
@@ -59,8 +60,6 @@ int decoder_channel_begin(struct decoder *d, struct channel *c,
 		playback_restart(d->playback);
 	else if (c->type == CHANNEL_RECORD && d->microphone && !c->id)
 		playback_restart(d->microphone);
-	if (c->id >= DECODER_DISPLAYS)
-		return 0;
 	if (c->type == CHANNEL_DISPLAY)
 		return begin_display(d, c, error);
 	return c->type == CHANNEL_CURSOR ? begin_cursor(d, c, error) : 0;

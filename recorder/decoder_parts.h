@@ -47,7 +47,8 @@ struct decoder {
 	struct display *displays[DECODER_DISPLAYS];
 	struct cursor *cursors[DECODER_DISPLAYS];
 	struct playback *playback, *microphone;
-	size_t queued; /* bytes */
+	size_t queued;           /* bytes */
+	uint64_t surface_pixels; /* of all displays */
 	bool had_sound, had_microphone;
 	bool client_mouse;
 	bool forced;              /* nothing is waited for any more */

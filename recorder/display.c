@@ -37,11 +37,19 @@ int display_new(struct display **display, struct image_cache *images,
 	*display = d;
 	if (!d)
 		return error_set(error, ENOMEM, "no memory for a display");
+	d->pixels = &d->own_pixels;
 	d->reader.images = images;
 	d->reader.window = window;
 	d->reader.surface = image_of_surface;
 	d->reader.user = d;
 	return 0;
+}
+
+static void forget_surface(struct display *d, struct surface *s)
+{
+	if (s)
+		*d->pixels -= (uint64_t)s->width * s->height;
+	surface_free(s);
 }
 
 static void drop_surface(struct display *d, uint32_t id)
@@ -50,14 +58,13 @@ static void drop_surface(struct display *d, uint32_t id)
 
 	if (!s)
 		return;
-	d->pixels -= (uint64_t)s->width * s->height;
 	d->surfaces[id] = NULL;
 	if (!id && d->marked) {
-		surface_free(d->retired);
+		forget_surface(d, d->retired);
 		d->retired = s;
 		d->marked = false;
 	} else {
-		surface_free(s);
+		forget_surface(d, s);
 	}
 }
 
@@ -75,7 +82,7 @@ void display_free(struct display *d)
 	if (!d)
 		return;
 	display_restart(d);
-	surface_free(d->retired);
+	forget_surface(d, d->retired);
 	free(d);
 }
 
@@ -132,13 +139,13 @@ static int surface_create(struct display *d, struct bytes *in,
 	    old->format == format)
 		return 0; /* keeps its pixels, as clients do */
 	drop_surface(d, id);
-	if (pixels > DISPLAY_PIXELS_MAX - d->pixels)
+	if (pixels > DISPLAY_PIXELS_MAX - *d->pixels)
 		return error_set(error, EMSGSIZE,
 				 "surfaces of more than %u pixels",
 				 DISPLAY_PIXELS_MAX);
 	r = surface_new(&d->surfaces[id], width, height, format, error);
 	if (!r)
-		d->pixels += pixels;
+		*d->pixels += pixels;
 	return r;
 }
 
@@ -158,7 +165,7 @@ static int mark(struct display *d, struct error *error)
 	if (!display_surface(d, 0, error))
 		return -EBADMSG;
 	d->marked = true;
-	surface_free(d->retired);
+	forget_surface(d, d->retired);
 	d->retired = NULL;
 	return 0;
 }

@@ -24,7 +24,7 @@
 #define DISPLAY_SURFACES 1024u
 #define DISPLAY_STREAMS 64u
 #define DISPLAY_HEADS 16u
-#define DISPLAY_PIXELS_MAX (64u << 20) /* of all surfaces: 256 MiB */
+#define DISPLAY_PIXELS_MAX (64u << 20) /* of surfaces: 256 MiB */
 
 enum display_message_type {
 #define DISPLAY_MESSAGE(number, name, ...) DISPLAY_MESSAGE_##name = number,
@@ -45,7 +45,8 @@ struct display {
 	struct surface *surfaces[DISPLAY_SURFACES];
 	struct surface *retired;      /* the last primary, still visible */
 	bool marked;                  /* surface 0 is valid */
-	uint64_t pixels;              /* of all surfaces */
+	uint64_t own_pixels;          /* of all surfaces, retired too */
+	uint64_t *pixels;             /* that, or of all displays */
 	const struct surface *target; /* drawn on at this moment */
 	struct stream *streams[DISPLAY_STREAMS];
 	pixman_box32_t heads[DISPLAY_HEADS];   /* on surface 0 */
