@@ -3,7 +3,7 @@
 
 #include <spice/protocol.h>
 
-#define KEEP_ROOM (1u << 20) /* larger buffers go back when done */
+#define KEEP_ROOM (8u << 20) /* of all buffers; beyond it they go back */
 
 int capture_cut_damaged(const struct capture_reader *r, struct error *error,
 			const char *what)
@@ -45,7 +45,9 @@ static int put_parts(struct capture_reader *r, struct stream *s,
 	if (size > CAPTURE_READER_MESSAGE_MAX - r->parts)
 		return capture_cut_damaged(
 			r, error, "unfinished messages of more than 256 MiB");
+	r->room -= s->parts.room;
 	buffer_put(&s->parts, data, size);
+	r->room += s->parts.room;
 	if (s->parts.failed)
 		return error_errno(error, ENOMEM, "cannot read the recording");
 	r->parts += size;
@@ -61,8 +63,10 @@ void capture_cut_drop(struct capture_reader *r)
 		return;
 	r->parts -= s->parts.size;
 	s->parts.size = 0;
-	if (s->parts.room > KEEP_ROOM)
+	if (r->room > KEEP_ROOM) {
+		r->room -= s->parts.room;
 		buffer_free(&s->parts);
+	}
 	r->done = NULL;
 }
 

@@ -6,7 +6,7 @@
  * and are cut, first into the PDUs of the link, then into messages. What
  * lies whole in one segment is given without a copy; the rest is put together
  * in the stream's buffer. All buffers together hold no more than one message
- * of the largest size.
+ * of the largest size, and have at most twice that room.
  */
 #ifndef RECORDER_CAPTURE_CUT_H
 #define RECORDER_CAPTURE_CUT_H
@@ -49,6 +49,7 @@ struct capture_reader {
 	uint32_t instance_room;
 	bool has_section, has_interface;
 	size_t parts; /* bytes in all streams' parts */
+	size_t room;  /* allocated for them */
 	/* The segment being cut. */
 	struct pcapng_segment segment;
 	uint64_t offset;

@@ -69,8 +69,10 @@ int jpeg_decode(struct bytes in, enum jpeg_use use, struct image **out,
 	jpeg_create_decompress(&d);
 	jpeg_mem_src(&d, in.data + in.at, bytes_left(&in));
 	jpeg_read_header(&d, TRUE);
-	if (d.progressive_mode)
-		r = error_set(error, EBADMSG, "a JPEG image is progressive");
+	if (d.progressive_mode || jpeg_has_multiple_scans(&d))
+		r = error_set(error, EBADMSG,
+			      "a JPEG image of several scans, which no server "
+			      "sends");
 	if (!r) {
 		struct image *fresh;
 

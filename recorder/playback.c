@@ -194,7 +194,8 @@ static void follow_stamps(struct playback *p)
 {
 	int64_t late = p->elapsed * FRAMES_PER_MS - p->played;
 
-	if (late <= PLAYBACK_HOLE_MS * FRAMES_PER_MS) {
+	if (late <= PLAYBACK_HOLE_MS * FRAMES_PER_MS &&
+	    late >= -PLAYBACK_JUMP_MS * FRAMES_PER_MS) {
 		if (!window_add(&p->late, late, p->elapsed, DRIFT_WINDOW_MS))
 			return;
 		if (p->late.least > PLAYBACK_DRIFT_MS * FRAMES_PER_MS)

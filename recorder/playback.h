@@ -12,7 +12,8 @@
  *
  * Within a run packets follow each other without a gap. They are moved by
  * - a hole of PLAYBACK_HOLE_MS between stamps, or a difference between
- *   stamps and samples of PLAYBACK_DRIFT_MS that stays for a second;
+ *   stamps and samples of PLAYBACK_DRIFT_MS that stays for a second, or
+ *   samples that are PLAYBACK_JUMP_MS ahead of their stamps;
  * - a packet that arrives PLAYBACK_EARLY_MS before its moment (START was
  *   late), or packets PLAYBACK_DRIFT_MS late for ten seconds (the two clocks
  *   drift apart);

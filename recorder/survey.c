@@ -39,7 +39,8 @@ static int look(struct surveyor *v, const struct capture_item *item,
 
 	if (!s->first_time)
 		s->first_time = item->time;
-	s->last_time = item->time;
+	if (item->time > s->last_time)
+		s->last_time = item->time;
 	r = digest(v, item, error);
 	if (!r)
 		r = decoder_feed(v->decoder, item, error);
