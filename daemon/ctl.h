@@ -147,6 +147,13 @@ bool ctl_confirm(const struct ctl *ctl, const char *question);
 const char *ctl_text(const json_t *object, const char *key);
 int64_t ctl_number(const json_t *object, const char *key);
 
+/* --- ctl_look.c: into a recording -------------------------------------- */
+
+/* Whether a command's argument is a file, and no session's id. */
+bool ctl_is_file(const char *argument);
+/* What `export --stats` shows, of a session or a file. */
+int ctl_look_stats(struct ctl *ctl, json_t **stats, struct error *error);
+
 /* --- commands --------------------------------------------------------- */
 
 int ctl_vault_create(struct ctl *ctl, struct error *error);
@@ -163,6 +170,8 @@ int ctl_session_verify(struct ctl *ctl, struct error *error);
 int ctl_session_hold(struct ctl *ctl, struct error *error);
 int ctl_session_delete(struct ctl *ctl, struct error *error);
 int ctl_session_render(struct ctl *ctl, struct error *error);
+int ctl_session_dump(struct ctl *ctl, struct error *error);
+int ctl_session_frame(struct ctl *ctl, struct error *error);
 int ctl_session_export(struct ctl *ctl, struct error *error);
 int ctl_connect(struct ctl *ctl, struct error *error);
 int ctl_replay(struct ctl *ctl, struct error *error);

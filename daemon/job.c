@@ -432,10 +432,44 @@ static void *follow_pipe(void *data)
 	return NULL;
 }
 
-int job_pipe(struct jobs *jobs, const char *kind, const char *session, int *fd,
-	     struct error *error)
+int job_run(struct jobs *jobs, const char *kind, const char *look,
+	    const char *session, int output, struct error *error)
 {
 	struct job_start start = {.kind = kind,
+				  .look = look,
+				  .session = session,
+				  .output = output,
+				  .memory = PIPE_MEMORY,
+				  .cpu = CPU_SECONDS,
+				  .dies_with_us = true};
+	struct running *running = calloc(1, sizeof(*running));
+	int r;
+
+	r = running ? open_capture(jobs, session, &start.input, error)
+		    : error_set(error, -ENOMEM, "no memory");
+	if (r) {
+		free(running);
+		return r;
+	}
+	running->kind = kind;
+	running->control = -1;
+	snprintf(running->session, JOB_ID_SIZE, "%s", session);
+	pthread_mutex_lock(&jobs->lock);
+	running_add(jobs, running);
+	pthread_mutex_unlock(&jobs->lock);
+	r = run_process(running, &start, error);
+	close(start.input);
+	pthread_mutex_lock(&jobs->lock);
+	running_remove(jobs, running);
+	pthread_mutex_unlock(&jobs->lock);
+	return r;
+}
+
+int job_pipe(struct jobs *jobs, const char *kind, const char *look,
+	     const char *session, int *fd, struct error *error)
+{
+	struct job_start start = {.kind = kind,
+				  .look = look,
 				  .session = session,
 				  .memory = PIPE_MEMORY,
 				  .cpu = CPU_SECONDS};

@@ -29,9 +29,15 @@ void jobs_free(struct jobs *jobs);
 int job_render(struct jobs *jobs, const char *session, char id[JOB_ID_SIZE],
 	       struct error *error);
 
-/* Runs `kind` on a session's capture; *fd is the end of its output pipe. */
-int job_pipe(struct jobs *jobs, const char *kind, const char *session, int *fd,
-	     struct error *error);
+/*
+ * Runs `kind` on a session's capture; *fd is the end of its output pipe.
+ * look: its options, see look.h.
+ */
+int job_pipe(struct jobs *jobs, const char *kind, const char *look,
+	     const char *session, int *fd, struct error *error);
+/* The same to its end, into a file; the error is its own. */
+int job_run(struct jobs *jobs, const char *kind, const char *look,
+	    const char *session, int output, struct error *error);
 
 /* A replay that waits for its viewer; start and connect come with it. */
 int job_replay(struct jobs *jobs, const char *session, double speed,

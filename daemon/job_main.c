@@ -18,7 +18,9 @@
 #include <unistd.h>
 
 #include "daemon/job_sandbox.h"
+#include "daemon/look.h"
 #include "recorder/capture_export.h"
+#include "recorder/picture.h"
 #include "recorder/render.h"
 #include "recorder/replay_wire.h"
 
@@ -30,6 +32,7 @@ struct options {
 	const char *kind;
 	unsigned long memory, cpu;
 	double speed;
+	struct look look;
 };
 
 static double told;
@@ -124,14 +127,31 @@ static int run_stats(const struct options *options, struct error *error)
 	return capture_stats(IN, OUT, error);
 }
 
+static int run_dump(const struct options *options, struct error *error)
+{
+	return dump_capture(IN, OUT, &options->look.dump, error);
+}
+
+static int run_frame(const struct options *options, struct error *error)
+{
+	const struct look *look = &options->look;
+	struct picture *picture;
+	int r = picture_render(IN, look->at, look->monitor, look->cursor,
+			       &picture, error);
+
+	if (r)
+		return r;
+	r = picture_write_png(picture, OUT, error);
+	picture_free(picture);
+	return r;
+}
+
 static const struct {
 	const char *kind;
 	int (*run)(const struct options *options, struct error *error);
 } kinds[] = {
-	{"render", run_render},
-	{"replay", run_replay},
-	{"pcapng", run_pcapng},
-	{"stats", run_stats},
+	{"render", run_render}, {"replay", run_replay}, {"pcapng", run_pcapng},
+	{"stats", run_stats},   {"dump", run_dump},     {"frame", run_frame},
 };
 
 static int read_options(struct options *options, int argc, char **argv)
@@ -147,7 +167,10 @@ static int read_options(struct options *options, int argc, char **argv)
 			options->cpu = strtoul(argv[i + 1], NULL, 10);
 		else if (!strcmp(argv[i], "--speed"))
 			options->speed = strtod(argv[i + 1], NULL);
-		else if (strcmp(argv[i], "--session"))
+		else if (!strcmp(argv[i], "--look")) {
+			if (look_read(&options->look, argv[i + 1], NULL))
+				return -EINVAL;
+		} else if (strcmp(argv[i], "--session"))
 			return -EINVAL;
 	}
 	return options->memory && options->speed > 0 ? 0 : -EINVAL;

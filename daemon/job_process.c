@@ -19,10 +19,15 @@ int job_process_start(struct job_process *process,
 {
 	char memory[16], cpu[16], speed[32];
 	const char *const arguments[] = {
-		"job", start->kind, "--memory", memory,      "--cpu",
-		cpu,   "--speed",   speed,      "--session", start->session,
+		"job",       start->kind,
+		"--memory",  memory,
+		"--cpu",     cpu,
+		"--speed",   speed,
+		"--session", start->session,
+		"--look",    start->look ? start->look : "",
 		NULL};
-	struct spawn spawn = {.arguments = arguments,
+	struct spawn spawn = {.program = start->program,
+			      .arguments = arguments,
 			      .fd_count = 3,
 			      .dies_with_us = start->dies_with_us};
 	int pipe[2], r;

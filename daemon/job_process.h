@@ -20,7 +20,9 @@ struct job_process {
 };
 
 struct job_start {
-	const char *kind;    /* render, pcapng, stats, replay */
+	const char *kind;    /* render, pcapng, stats, dump, frame, replay */
+	const char *look;    /* options of the middle ones, look.h; or NULL */
+	const char *program; /* what is run as the job; NULL: ourselves */
 	const char *session; /* for ps(1) only */
 	int input, output;   /* output: a file, pipe or socket */
 	unsigned memory;     /* MiB of address space */

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +15,6 @@
 #include "daemon/operations_query.h"
 #include "daemon/session.h"
 #include "recorder/capture_index.h"
-
-#define STATS_MOST (16 << 20) /* bytes */
-#define FIRST_BYTE_MS 60000
 
 int operation_session_list(struct control *control,
 			   const struct operation_call *call,
@@ -261,132 +257,6 @@ int operation_session_capture(struct control *control,
 	return answer_file(control, call->path[0], "wire.pcapng.zst",
 			   "recording", "application/zstd", ".pcapng.zst",
 			   answer, error);
-}
-
-/* Waits for the first byte: a job that has none to give has failed. */
-static int wait_for_output(int fd, struct error *error)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	if (poll(&p, 1, FIRST_BYTE_MS) < 0 || p.revents & POLLIN)
-		return 0;
-	return error_set(error, -EIO,
-			 "the recording could not be read; the daemon's log "
-			 "says why");
-}
-
-int operation_session_pcapng(struct control *control,
-			     const struct operation_call *call,
-			     struct operation_answer *answer,
-			     struct error *error)
-{
-	struct session session;
-	int fd, r = session_find(control, call->path[0], &session, error);
-
-	if (!r)
-		r = job_pipe(control->jobs, "pcapng", session.id, &fd, error);
-	if (!r) {
-		r = wait_for_output(fd, error);
-		if (r)
-			close(fd);
-	}
-	if (r)
-		return r;
-	answer->fd = fd;
-	answer->size = UINT64_MAX;
-	answer->content_type = "application/x-pcapng";
-	snprintf(answer->file_name, sizeof(answer->file_name), "%s-%s.pcapng",
-		 session.vault_name, session.id);
-	return 0;
-}
-
-/* Adds up the instances of each channel. */
-static json_t *sum_channels(const json_t *channels)
-{
-	static const struct {
-		const char *direction, *from, *to;
-	} sums[] = {
-		{"to_client", "messages", "messages_to_client"},
-		{"to_client", "bytes", "bytes_to_client"},
-		{"to_guest", "messages", "messages_to_guest"},
-		{"to_guest", "bytes", "bytes_to_guest"},
-	};
-	json_t *array = json_array(), *channel;
-	size_t i;
-
-	json_array_foreach((json_t *)channels, i, channel)
-	{
-		json_t *type = json_object_get(channel, "type");
-		json_t *id = json_object_get(channel, "id");
-		json_t *sum = NULL, *each;
-		size_t j;
-
-		json_array_foreach(
-			array, j,
-			each) if (json_equal(json_object_get(each, "type"),
-					     type) &&
-				  json_equal(json_object_get(each, "id"), id))
-			sum = each;
-		if (!sum) {
-			sum = json_pack("{s:O*, s:O*}", "type", type, "id", id);
-			json_array_append_new(array, sum);
-		}
-		for (j = 0; j < sizeof(sums) / sizeof(*sums); j++) {
-			json_t *part =
-				json_object_get(channel, sums[j].direction);
-			json_int_t more = json_integer_value(
-				json_object_get(part, sums[j].from));
-			json_int_t old = json_integer_value(
-				json_object_get(sum, sums[j].to));
-
-			json_object_set_new(sum, sums[j].to,
-					    json_integer(old + more));
-		}
-	}
-	return array;
-}
-
-static int read_stats(int fd, json_t **json, struct error *error)
-{
-	char *text = malloc(STATS_MOST);
-	size_t size = 0;
-	ssize_t n = 0;
-
-	while (text && size < STATS_MOST &&
-	       (n = read(fd, text + size, STATS_MOST - size)) > 0)
-		size += (size_t)n;
-	*json = text ? json_loadb(text, size, 0, NULL) : NULL;
-	free(text);
-	if (*json)
-		return 0;
-	return error_set(error, -EIO, "the recording could not be read");
-}
-
-int operation_session_stats(struct control *control,
-			    const struct operation_call *call,
-			    struct operation_answer *answer,
-			    struct error *error)
-{
-	struct session session;
-	json_t *raw;
-	int fd, r = session_find(control, call->path[0], &session, error);
-
-	if (!r)
-		r = job_pipe(control->jobs, "stats", session.id, &fd, error);
-	if (r)
-		return r;
-	r = read_stats(fd, &raw, error);
-	close(fd);
-	if (r)
-		return r;
-	answer->json =
-		json_pack("{s:O*, s:o, s:O*, s:O*}", "duration_ms",
-			  json_object_get(raw, "duration_ms"), "channels",
-			  sum_channels(json_object_get(raw, "channels")),
-			  "complete", json_object_get(raw, "complete"),
-			  "damage", json_object_get(raw, "damage"));
-	json_decref(raw);
-	return 0;
 }
 
 int operation_job_list(struct control *control,

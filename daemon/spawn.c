@@ -44,7 +44,7 @@ static void become(const struct spawn *spawn, char *const *arguments,
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
-	execv("/proc/self/exe", arguments);
+	execv(spawn->program ? spawn->program : "/proc/self/exe", arguments);
 	_exit(127);
 }
 

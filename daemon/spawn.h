@@ -12,6 +12,7 @@
 #define SPAWN_FDS 8
 
 struct spawn {
+	const char *program; /* another one, by its path; NULL: this one */
 	const char *const *arguments; /* behind the program's name, NULL ends */
 	/* Become descriptors 3, 4, … of the child; every other is closed. */
 	int fds[SPAWN_FDS];

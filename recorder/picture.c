@@ -74,7 +74,7 @@ static int take(struct screen *screen, struct picture *p, struct error *error)
 	return 0;
 }
 
-static int take_picture(struct decoder *decoder, bool cursor,
+static int take_picture(struct decoder *decoder, unsigned monitor, bool cursor,
 			struct picture **picture, struct error *error)
 {
 	struct screen *screen;
@@ -82,13 +82,16 @@ static int take_picture(struct decoder *decoder, bool cursor,
 	struct picture *p;
 	int r;
 
-	screen_size(decoder, &width, &height);
+	screen_monitor_size(decoder, monitor, &width, &height);
 	if (!width || !height)
 		return error_set(error, ENODATA,
-				 "the session shows no picture at that time");
+				 "the session shows no picture%s "
+				 "at that time",
+				 monitor ? " on that monitor" : "");
 	r = screen_new(&screen, decoder, width, height, cursor, error);
 	if (r)
 		return r;
+	screen_set_monitor(screen, monitor);
 	p = picture_new(width, height);
 	r = p ? take(screen, p, error)
 	      : error_set(error, ENOMEM, "no memory for a picture");
@@ -100,7 +103,7 @@ static int take_picture(struct decoder *decoder, bool cursor,
 	return r;
 }
 
-int picture_render(int capture_fd, int64_t at, bool cursor,
+int picture_render(int capture_fd, int64_t at, unsigned monitor, bool cursor,
 		   struct picture **picture, struct error *error)
 {
 	struct decoder_options options = {0};
@@ -116,7 +119,7 @@ int picture_render(int capture_fd, int64_t at, bool cursor,
 	if (!r)
 		r = decode_until(reader, decoder, at, error);
 	if (!r)
-		r = take_picture(decoder, cursor, picture, error);
+		r = take_picture(decoder, monitor, cursor, picture, error);
 	decoder_free(decoder);
 	capture_reader_free(reader);
 	return r;

@@ -51,7 +51,7 @@ static int picture(int in, char **argv, struct error *error)
 	FILE *file;
 	int r;
 
-	r = picture_render(in, at, argv[3] && argv[4], &p, error);
+	r = picture_render(in, at, 0, argv[3] && argv[4], &p, error);
 	if (r)
 		return r;
 	file = fopen(argv[2], "wb");

@@ -319,13 +319,13 @@ static void output_comes_through_a_pipe(void **state)
 
 	(void)state;
 	make_session(&session);
-	assert_int_equal(job_pipe(control.jobs, "stats", session.id, &fd, NULL),
-			 0);
+	assert_int_equal(
+		job_pipe(control.jobs, "stats", "", session.id, &fd, NULL), 0);
 	assert_int_equal(read(fd, text, sizeof(text)), 5);
 	assert_string_equal(text, "video");
 	assert_int_equal(read(fd, text, sizeof(text)), 0);
 	close(fd);
-	assert_int_equal(job_pipe(control.jobs, "stats",
+	assert_int_equal(job_pipe(control.jobs, "stats", "",
 				  "01M81RW8BWY7CY77C11QX9JVXH", &fd, NULL),
 			 -ENOENT);
 }

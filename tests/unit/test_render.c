@@ -399,14 +399,14 @@ static void takes_pictures(void **state)
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(
-			picture_render(capture, cases[i].at, true, &p, &error),
-			0);
+		assert_int_equal(picture_render(capture, cases[i].at, 0, true,
+						&p, &error),
+				 0);
 		assert_int_equal(p->width, cases[i].width);
 		assert_memory_equal(p->rgb, cases[i].rgb, 3);
 		picture_free(p);
 	}
-	assert_int_equal(picture_render(capture, -1, true, &p, &error),
+	assert_int_equal(picture_render(capture, -1, 0, true, &p, &error),
 			 -ENODATA);
 	close(capture);
 }
