@@ -75,10 +75,12 @@ static void tell_shortcomings(const struct render_result *result)
 			     "there is");
 	if (result->undrawn + result->missing)
 		snprintf(text + n, sizeof(text) - (size_t)n,
-			 "%s%llu drawings are of kinds that are not shown yet, "
-			 "%llu lack what they refer to",
+			 "%s%llu messages are of kinds that are not shown, "
+			 "%llu lack what they refer to%s%.120s",
 			 n ? "; " : "", (unsigned long long)result->undrawn,
-			 (unsigned long long)result->missing);
+			 (unsigned long long)result->missing,
+			 result->left_out[0] ? "; first " : "",
+			 result->left_out);
 	if (text[0])
 		say("note %s\n", 0, text);
 }

@@ -2,16 +2,45 @@
 #include "recorder/capture_cut.h"
 
 #include <spice/protocol.h>
+#include <stdio.h>
+
+#include "recorder/message.h"
 
 #define KEEP_ROOM (8u << 20) /* of all buffers; beyond it they go back */
+
+/* " in display:0, message 341 draw_copy", the last one that began there. */
+static void say_where(const struct capture_reader *r, char *text, size_t size)
+{
+	const struct capture_channel *c =
+		r->instance ? &r->instance->channel : NULL;
+	const struct stream *s;
+	const char *name;
+	int n;
+
+	text[0] = 0;
+	if (!c || !c->linked)
+		return;
+	name = message_channel_name(c->mess.channel_type);
+	n = snprintf(text, size, " in %s:%u", name ? name : "unknown",
+		     c->mess.channel_id);
+	s = &r->instance->streams[r->segment.direction];
+	if (s->stage == STAGE_MESSAGES)
+		snprintf(text + n, size - (size_t)n, ", message %llu %s",
+			 (unsigned long long)s->framer.serial,
+			 message_name(c->mess.channel_type,
+				      r->segment.direction, s->framer.type));
+}
 
 int capture_cut_damaged(const struct capture_reader *r, struct error *error,
 			const char *what)
 {
+	char where[128];
+
+	say_where(r, where, sizeof(where));
 	return error_set(error, EBADMSG,
 			 "the recording is damaged at offset %llu of its "
-			 "pcapng: %s",
-			 (unsigned long long)r->offset, what);
+			 "pcapng%s: %s",
+			 (unsigned long long)r->offset, where, what);
 }
 
 void capture_cut_give(struct capture_reader *r, struct capture_item *item,

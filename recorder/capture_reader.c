@@ -4,6 +4,7 @@
  */
 #include "recorder/capture_reader.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "recorder/capture_cut.h"
@@ -77,6 +78,15 @@ static int new_instance(struct capture_reader *r, uint32_t number,
 	return 0;
 }
 
+static int lacks_bytes(const struct capture_reader *r, uint32_t n,
+		       struct error *error)
+{
+	char what[32];
+
+	snprintf(what, sizeof(what), "it lacks %u bytes", n);
+	return capture_cut_damaged(r, error, what);
+}
+
 /* Sequence number, SYN and FIN of the segment; 1 when they are an item. */
 static int begin_segment(struct capture_reader *r, struct capture_item *item,
 			 struct error *error)
@@ -86,6 +96,7 @@ static int begin_segment(struct capture_reader *r, struct capture_item *item,
 	struct stream *stream;
 	int e;
 
+	r->instance = i;
 	if (s->flags == PCAPNG_SYN) {
 		if (i || s->direction != CAPTURE_TO_GUEST)
 			return capture_cut_damaged(r, error,
@@ -110,12 +121,7 @@ static int begin_segment(struct capture_reader *r, struct capture_item *item,
 		return s->flags == PCAPNG_SYN;
 	}
 	if (!stream->synced || s->seq != stream->seq)
-		return error_set(error, EBADMSG,
-				 "the recording is damaged at offset %llu of "
-				 "its pcapng: channel instance %u lacks %u "
-				 "bytes",
-				 (unsigned long long)r->offset, s->channel,
-				 s->seq - stream->seq);
+		return lacks_bytes(r, s->seq - stream->seq, error);
 	if (s->size && i->closed)
 		return capture_cut_damaged(r, error,
 					   "bytes behind a channel's end");
@@ -191,6 +197,7 @@ static int next_item(struct capture_reader *r, struct capture_item *item,
 			if (e)
 				return e;
 		}
+		r->instance = NULL;
 		e = next_segment(r, error);
 		if (e <= 0)
 			return e;

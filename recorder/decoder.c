@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#define NAMED_CHANNELS 12 /* channel types that are followed */
+#include "recorder/message.h"
 
 int decoder_new(struct decoder **decoder, const struct decoder_options *o,
 		struct error *error)
@@ -110,7 +110,7 @@ static int begin_channel(struct decoder *d, const struct capture_channel *cc,
 	struct channel *c = decoder_find(d, type, id);
 	int r;
 
-	if (type >= NAMED_CHANNELS || id >= DECODER_DISPLAYS)
+	if (!message_channel_name(type) || id >= DECODER_DISPLAYS)
 		return 0;
 	if (!c) {
 		c = calloc(1, sizeof(*c));
@@ -143,6 +143,7 @@ static int take_message(struct decoder *d, struct channel *c,
 	struct message m = {.time = item->time,
 			    .serial = item->serial,
 			    .offset = item->offset,
+			    .direction = item->direction,
 			    .type = item->type,
 			    .sub_list = item->sub_list,
 			    .data = item->data,

@@ -35,12 +35,17 @@ struct decoder_options {
 	struct playback_sink microphone; /* what the viewer says to it */
 };
 
-/* What did not go as it should, since the beginning. */
+/*
+ * What did not go as it should, since the beginning. The texts say where:
+ * "display:0, message 341 draw_copy at offset 81234: why"; the message's
+ * number is its serial, the offset that in the capture's pcapng.
+ */
 struct decoder_trouble {
 	uint64_t damaged; /* messages that made no sense */
 	uint64_t missing; /* messages whose images never came */
-	uint64_t undrawn; /* messages of a kind that is not drawn */
+	uint64_t undrawn; /* messages of a kind that is not drawn or heard */
 	char first[640];  /* the first of the damaged or missing ones */
+	char first_undrawn[640];
 };
 
 struct decoder;

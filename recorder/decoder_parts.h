@@ -19,6 +19,7 @@ enum {
 struct message {
 	struct message *next;
 	uint64_t time, serial, offset;
+	enum capture_direction direction;
 	uint16_t type;
 	uint32_t sub_list;
 	unsigned subs_done;  /* sub-messages done at an earlier try */

@@ -1,5 +1,6 @@
 /* Messages in their order, sub-messages first; what waits for what. */
 #include "recorder/decoder_parts.h"
+#include "recorder/message.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,19 +9,17 @@
 #define MESSAGE_WAIT_FOR_CHANNELS 5
 #define MESSAGE_LIST 8
 
-static void note(struct decoder *d, const struct channel *c,
+/* Where it was, for the first of its kind. */
+static void note(char *text, size_t size, const struct channel *c,
 		 const struct message *m, const struct error *error)
 {
-	const char *name = NULL;
-
-	if (c->type == CHANNEL_DISPLAY)
-		name = display_message_name(m->type);
-	if (!d->trouble.first[0])
-		snprintf(d->trouble.first, sizeof(d->trouble.first),
-			 "channel %u.%u, message %u%s%s at offset %llu: %s",
-			 c->type, c->id, m->type, name ? " " : "",
-			 name ? name : "", (unsigned long long)m->offset,
-			 error->text);
+	if (!text[0])
+		snprintf(text, size,
+			 "%s:%u, message %llu %s at offset %llu: %s",
+			 message_channel_name(c->type), c->id,
+			 (unsigned long long)m->serial,
+			 message_name(c->type, m->direction, m->type),
+			 (unsigned long long)m->offset, error->text);
 }
 
 int decoder_queue_wait(const struct decoder *d, struct bytes in,
@@ -39,8 +38,10 @@ int decoder_queue_wait(const struct decoder *d, struct bytes in,
 					 "cut short");
 		if (c && c->open && c->serial < serial)
 			return error_set(error, EAGAIN,
-					 "it waits for channel %u.%u", type,
-					 id);
+					 "it waits for message %llu of "
+					 "%s:%u",
+					 (unsigned long long)serial,
+					 message_channel_name(c->type), id);
 	}
 	return 0;
 }
@@ -87,8 +88,11 @@ static int do_list(struct decoder *d, struct channel *c, struct message *m,
 		r = do_one(d, c, m, type,
 			   bytes_of(sub.data + sub.at, bytes_left(&sub)),
 			   error);
-		if (r)
+		if (r) {
+			error_prefix(error, "%s in its list",
+				     message_name(c->type, m->direction, type));
 			return r;
+		}
 		m->subs_done = i + 1;
 	}
 	return 0;
@@ -104,7 +108,10 @@ static int settle(struct decoder *d, const struct channel *c,
 	if (!r)
 		return 0;
 	if (r == -ENOTSUP) {
-		d->trouble.undrawn++;
+		struct decoder_trouble *t = &d->trouble;
+
+		t->undrawn++;
+		note(t->first_undrawn, sizeof(t->first_undrawn), c, m, why);
 		return 0;
 	}
 	/* A sink's errors are not the message's. */
@@ -117,7 +124,7 @@ static int settle(struct decoder *d, const struct channel *c,
 		d->trouble.missing++;
 	else
 		d->trouble.damaged++;
-	note(d, c, m, why);
+	note(d->trouble.first, sizeof(d->trouble.first), c, m, why);
 	return 0;
 }
 

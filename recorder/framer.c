@@ -23,13 +23,13 @@ static int read_header(struct framer *f, struct error *error)
 	uint16_t type = bytes_le16(&b);
 	uint32_t size = bytes_le32(&b);
 
+	f->serial = serial;
+	f->type = type;
 	if (size > f->max_size)
 		return error_set(error, EMSGSIZE,
 				 "message of type %u claims %u bytes; at most "
 				 "%u are accepted",
 				 type, size, f->max_size);
-	f->serial = serial;
-	f->type = type;
 	f->size = size;
 	f->sub_list = f->mini ? 0 : bytes_le32(&b);
 	f->left = size;

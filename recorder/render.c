@@ -455,6 +455,8 @@ static void sum_up(struct render *r)
 		result->playback = *sound;
 	snprintf(result->damage, sizeof(result->damage), "%s",
 		 r->survey.damage[0] ? r->survey.damage : trouble->first);
+	snprintf(result->left_out, sizeof(result->left_out), "%s",
+		 trouble->first_undrawn);
 }
 
 static int run(struct render *r, int capture_fd, int out_fd, int partial_fd,

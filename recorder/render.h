@@ -81,7 +81,8 @@ struct render_result {
 	uint64_t undrawn, damaged, missing; /* messages, all channels */
 	struct playback_state playback;     /* volume and mute at the end */
 	bool complete;                      /* the capture was, too */
-	char damage[720]; /* what was wrong first; "" = nothing */
+	char damage[720];   /* what was wrong first; "" = nothing */
+	char left_out[640]; /* the first of the undrawn; "" = none */
 };
 
 /* Called now and then; done is 0..1. Another value than 0 cancels. */

@@ -57,6 +57,7 @@ static int feed(struct fixture *f, int channel, bool to_guest, uint16_t type,
 				    .time = f->now,
 				    .type = type,
 				    .serial = ++f->serials[channel],
+				    .offset = 100 + f->serials[channel],
 				    .data = body->data,
 				    .size = body->size};
 
@@ -400,6 +401,9 @@ static void leaves_out_what_is_damaged(void **state)
 	put_base(&b, 1, 1);
 	buffer_put_le32(&b, 0x7fffffff);
 	send(f, ON_DISPLAY, DISPLAY_MESSAGE_draw_copy, &b);
+	assert_ptr_equal(strstr(trouble(f)->first, "display:0, message 3 "
+						   "draw_copy at offset 103: "),
+			 trouble(f)->first);
 	create_surface(f, ON_DISPLAY, 1, 1 << 20, 1 << 20);
 	create_surface(f, ON_DISPLAY, 2000, 4, 4);
 	/* 8192 x 4096 are 32 Mi pixels: one more fits, the next does not. */
