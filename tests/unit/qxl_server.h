@@ -10,10 +10,10 @@
 
 #include "recorder/decoder.h"
 #include "recorder/link.h"
+#include "tests/server_loop.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spice.h>
@@ -22,7 +22,6 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -32,24 +31,6 @@
 #endif
 #define CELL 80     /* an image's width and height */
 #define PATIENCE 30 /* s until a test that hangs fails */
-
-/* The server's main loop: watches and timers, one thread. */
-struct SpiceWatch {
-	int fd, mask;
-	SpiceWatchFunc func;
-	void *opaque;
-	bool used;
-};
-
-struct SpiceTimer {
-	SpiceTimerFunc func;
-	void *opaque;
-	int64_t due; /* ms, 0 = stopped */
-	bool used;
-};
-
-static SpiceWatch watches[64];
-static SpiceTimer timers[64];
 
 /* A drawing and what it points to, freed when the server is done with it. */
 struct command {
@@ -81,101 +62,11 @@ static int main_fd, display_fd = -1; /* the second under the lock */
 /* Sees the display's messages before the decoder does, under the lock. */
 static void (*on_message)(uint16_t type, const uint8_t *body, uint32_t size);
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static SpiceTimer *timer_add(SpiceTimerFunc func, void *opaque)
-{
-	for (SpiceTimer *t = timers; t < timers + 64; t++)
-		if (!t->used) {
-			*t = (SpiceTimer){func, opaque, 0, true};
-			return t;
-		}
-	abort();
-}
-
-static void timer_start(SpiceTimer *timer, uint32_t ms)
-{
-	timer->due = now_ms() + ms + 1;
-}
-
-static void timer_cancel(SpiceTimer *timer)
-{
-	timer->due = 0;
-}
-
-static void timer_remove(SpiceTimer *timer)
-{
-	timer->used = false;
-}
-
-static SpiceWatch *watch_add(int fd, int mask, SpiceWatchFunc func,
-			     void *opaque)
-{
-	for (SpiceWatch *w = watches; w < watches + 64; w++)
-		if (!w->used) {
-			*w = (SpiceWatch){fd, mask, func, opaque, true};
-			return w;
-		}
-	abort();
-}
-
-static void watch_update_mask(SpiceWatch *watch, int mask)
-{
-	watch->mask = mask;
-}
-
-static void watch_remove(SpiceWatch *watch)
-{
-	watch->used = false;
-}
-
 static void channel_event(int event, SpiceChannelEventInfo *info)
 {
 	(void)info;
 	open_channels += event == SPICE_CHANNEL_EVENT_CONNECTED;
 	open_channels -= event == SPICE_CHANNEL_EVENT_DISCONNECTED;
-}
-
-static void run_timers(void)
-{
-	for (SpiceTimer *t = timers; t < timers + 64; t++)
-		if (t->used && t->due && t->due <= now_ms()) {
-			t->due = 0;
-			t->func(t->opaque);
-		}
-}
-
-static void run_server(void)
-{
-	struct pollfd fds[64];
-
-	for (int i = 0; i < 64; i++) {
-		const SpiceWatch *w = &watches[i];
-
-		fds[i].fd = w->used && w->mask ? w->fd : -1;
-		fds[i].events = (w->mask & 1 ? POLLIN : 0) |
-				(w->mask & 2 ? POLLOUT : 0);
-		fds[i].revents = 0;
-	}
-	poll(fds, 64, 5);
-	for (int i = 0; i < 64; i++) {
-		int got = (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) |
-			  (fds[i].revents & POLLOUT ? 0x1000 : 0);
-
-		if (got & ~0x1000 && watches[i].used && watches[i].mask & 1)
-			watches[i].func(watches[i].fd, SPICE_WATCH_EVENT_READ,
-					watches[i].opaque);
-		if (got & 0x1000 && watches[i].used && watches[i].mask & 2)
-			watches[i].func(watches[i].fd, SPICE_WATCH_EVENT_WRITE,
-					watches[i].opaque);
-	}
-	run_timers();
 }
 
 static void accept_client(int fd, int event, void *opaque)
@@ -469,23 +360,13 @@ static void expect_same(int tolerance);
 
 static int server_set_up(void **state)
 {
-	static SpiceCoreInterface core = {
-		.base = {.major_version = SPICE_INTERFACE_CORE_MAJOR,
-			 .minor_version = SPICE_INTERFACE_CORE_MINOR},
-		.timer_add = timer_add,
-		.timer_start = timer_start,
-		.timer_cancel = timer_cancel,
-		.timer_remove = timer_remove,
-		.watch_add = watch_add,
-		.watch_update_mask = watch_update_mask,
-		.watch_remove = watch_remove,
-		.channel_event = channel_event};
 	struct sockaddr_in at = {.sin_family = AF_INET,
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(at);
 
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
+	server_loop.channel_event = channel_event;
 	listener = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(bind(listener, (struct sockaddr *)&at, size), 0);
 	assert_int_equal(listen(listener, 8), 0);
@@ -497,7 +378,7 @@ static int server_set_up(void **state)
 	spice_server_set_jpeg_compression(server, SPICE_WAN_COMPRESSION_NEVER);
 	spice_server_set_zlib_glz_compression(server,
 					      SPICE_WAN_COMPRESSION_NEVER);
-	assert_int_equal(spice_server_init(server, &core), 0);
+	assert_int_equal(spice_server_init(server, &server_loop), 0);
 	qxl.base.sif = &qxl_interface.base;
 	assert_int_equal(spice_server_add_interface(server, &qxl.base), 0);
 	watch_add(listener, 1, accept_client, NULL);
