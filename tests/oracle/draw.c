@@ -1,7 +1,7 @@
 /*
- * draw SEED CAPTURE: a random but reproducible session of libspice-server,
- * recorded. The seed decides everything: compression, how many displays,
- * their sizes and formats, caches, and each drawing.
+ * draw SEED CAPTURE [verbose]: a random but reproducible session of
+ * libspice-server, recorded. The seed decides everything: compression, how many
+ * displays, their sizes and formats, caches, and each drawing.
  *
  * The third opinion: where nothing is lossy, what our decoder shows is the
  * server's own picture, surface by surface.
@@ -32,6 +32,7 @@ struct session {
 	bool lossy;
 	const struct film_codec *film; /* NULL: no video */
 	unsigned marks, drawn;
+	bool verbose; /* says what it draws */
 };
 
 static const struct {
@@ -104,21 +105,10 @@ static void set_up(struct session *s, const char *capture)
 	       s->film ? ", " : "", s->film ? s->film->name : "");
 }
 
-/* A colour that has not been there for a while, exact in 15 bits too. */
-static uint32_t mark_colour(unsigned number)
+/* A pixel that has not been there for a while; brushes are raw bits. */
+static uint32_t mark_pixel(unsigned number)
 {
-	uint32_t n = 1 + number % 0x7ffe;
-	uint32_t r = n >> 10 & 31, g = n >> 5 & 31, b = n & 31;
-
-	return (r << 3 | r >> 2) << 16 | (g << 3 | g >> 2) << 8 |
-	       (b << 3 | b >> 2);
-}
-
-static uint32_t mark_pixel(const struct device *d, unsigned number)
-{
-	if (d->canvases[0].format == SPICE_SURFACE_FMT_16_555)
-		return 1 + number % 0x7ffe;
-	return mark_colour(number);
+	return 1 + number % 0x7ffe;
 }
 
 /* Draws a mark on each display and waits until it has come. */
@@ -128,16 +118,18 @@ static bool catch_up(struct session *s)
 	unsigned number = s->marks++;
 
 	for (unsigned i = 0; i < s->count; i++)
-		device_put(s->devices[i], operation_mark(mark_colour(number)));
+		device_put(s->devices[i], operation_mark(mark_pixel(number)));
 	for (unsigned i = 0; i < s->count; i++) {
-		uint32_t wanted = mark_pixel(s->devices[i], number), is;
+		uint32_t wanted = mark_pixel(number), is = 0;
 
 		while (!viewer_pixel(s->viewer, i, 0, 0, &is) ||
 		       (is & 0xffffff) != wanted) {
 			if (time(NULL) > end) {
-				printf("differs display %u: a fill of one "
-				       "pixel did not come; %s\n",
-				       i, viewer_trouble(s->viewer));
+				printf("differs display %u: a fill of pixel "
+				       "(0, 0) with %#x did not come: it is "
+				       "%#x; %s\n",
+				       i, wanted, is,
+				       viewer_trouble(s->viewer));
 				return false;
 			}
 			device_run();
@@ -256,8 +248,18 @@ static void step(struct session *s)
 		do_other(s, d);
 	if (chance(2))
 		pointer_any(d);
-	for (int i = 0; i < n; i++, s->drawn++)
-		device_put(d, operation_any(d, any_canvas(d)));
+	for (int i = 0; i < n; i++, s->drawn++) {
+		const struct canvas *canvas = any_canvas(d);
+		struct command *c = operation_any(d, canvas);
+
+		if (s->verbose)
+			printf("drawing %u: type %u on surface %u.%u, %ux%u of "
+			       "format %u\n",
+			       s->drawn, c->drawable.type, d->qxl.id,
+			       canvas->id, canvas->width, canvas->height,
+			       canvas->format);
+		device_put(d, c);
+	}
 }
 
 static bool run(struct session *s)
@@ -282,10 +284,12 @@ int main(int argc, char **argv)
 	struct session s = {0};
 	bool good, whole;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: draw SEED CAPTURE\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: draw SEED CAPTURE [verbose]\n");
 		return 2;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	s.verbose = argc == 4;
 	s.seed = strtoul(argv[1], NULL, 10);
 	random_start(s.seed);
 	set_up(&s, argv[2]);

@@ -116,7 +116,7 @@ static void any_brush(struct sketch *s, QXLBrush *brush, bool none)
 {
 	if (none && chance(8)) {
 		brush->type = SPICE_BRUSH_TYPE_NONE;
-	} else if (chance(2)) {
+	} else if (chance(2) || s->canvas->format == SPICE_SURFACE_FMT_8_A) {
 		brush->type = SPICE_BRUSH_TYPE_SOLID;
 		brush->u.color = random_bits() & 0xffffff;
 	} else {
