@@ -15,6 +15,7 @@ int decoder_new(struct decoder **decoder, const struct decoder_options *o,
 	if (!d)
 		return error_set(error, ENOMEM, "no memory for a decoder");
 	d->options = *o;
+	d->work_allowed = DECODER_WORK_BURST;
 	r = image_cache_new(&d->images, IMAGE_CACHE_PIXELS, error);
 	if (!r)
 		r = glz_window_new(&d->window, error);
@@ -154,11 +155,30 @@ static int take_message(struct decoder *d, struct channel *c,
 	return decoder_queue_client(d, c, &m, error);
 }
 
+/* A bucket that fills while the session goes on, and may be full. */
+static void allow_work(struct decoder *d, uint64_t time)
+{
+	uint64_t most = d->work + DECODER_WORK_BURST;
+	uint64_t ms = time > d->time ? (time - d->time) / 1000000 : 0;
+
+	if (!ms)
+		return;
+	d->time = time;
+	if (ms > 1000 * DECODER_WORK_BURST / DECODER_WORK_PER_SECOND)
+		d->work_allowed = most;
+	else
+		d->work_allowed += ms * (DECODER_WORK_PER_SECOND / 1000);
+	if (d->work_allowed > most)
+		d->work_allowed = most;
+}
+
 int decoder_feed(struct decoder *d, const struct capture_item *item,
 		 struct error *error)
 {
 	const struct link_mess *mess = &item->channel->mess;
 	struct channel *c;
+
+	allow_work(d, item->time);
 
 	if (item->kind == CAPTURE_RESULT) {
 		if (item->size < 4 || bytes_get_le32(item->data))

@@ -10,8 +10,15 @@
  *
  * Deterministic: no clock, no threads, nothing but the bytes.
  *
- * Memory: surfaces 256 MiB a display channel, image cache 256 MiB, GLZ
- * window 128 MiB, queues 64 MiB, one decoded image 128 MiB at a time.
+ * Memory: surfaces 256 MiB, image cache 256 MiB, GLZ window 128 MiB, queues
+ * 64 MiB, pointers 16 MiB a channel, and while a message is done the images
+ * it carries, each at most 128 MiB and a copy of it.
+ *
+ * Time: a few bytes can ask for millions of pixels. What is drawn and decoded
+ * in any span of a session is at most DECODER_WORK_BURST pixels and
+ * DECODER_WORK_PER_SECOND for each of its seconds, the time stamps' (four
+ * screens of 1080p, all new 120 times a second, are as much); a message more
+ * is left out as damaged.
  */
 #ifndef RECORDER_DECODER_H
 #define RECORDER_DECODER_H
@@ -27,6 +34,8 @@
 
 #define DECODER_DISPLAYS 16u
 #define DECODER_QUEUE_MAX (64u << 20)
+#define DECODER_WORK_BURST (UINT64_C(32) << 30)     /* px */
+#define DECODER_WORK_PER_SECOND (UINT64_C(1) << 30) /* px */
 
 struct decoder_options {
 	bool layout_only; /* follow sizes and heads, draw nothing */

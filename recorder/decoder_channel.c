@@ -86,6 +86,23 @@ static void main_message(struct decoder *d, uint16_t type, struct bytes body)
 	set_mouse_mode(d, bytes_le16(&body));
 }
 
+/* Sizes are followed to the end; what is drawn has a limit. */
+static int draw(struct decoder *d, struct display *display, uint16_t type,
+		struct bytes body, struct error *error)
+{
+	uint64_t before = image_pixels_made() + display->drawn;
+	int r;
+
+	if (d->work > d->work_allowed && !display_follows_layout(type))
+		return error_set(
+			error, EBADMSG,
+			"the session draws more pixels than any screen "
+			"could show; these are left out");
+	r = display_message(display, type, body, error);
+	d->work += image_pixels_made() + display->drawn - before;
+	return r;
+}
+
 static int display_own(struct decoder *d, struct channel *c, uint16_t type,
 		       struct bytes body, struct error *error)
 {
@@ -94,8 +111,8 @@ static int display_own(struct decoder *d, struct channel *c, uint16_t type,
 	if (!c->display)
 		return 0;
 	if (type == DISPLAY_MESSAGE_inval_all_pixmaps && !d->forced)
-		r = decoder_queue_wait(d, body, error);
-	return r ? r : display_message(c->display, type, body, error);
+		r = decoder_queue_wait(d, c, body, error);
+	return r ? r : draw(d, c->display, type, body, error);
 }
 
 int decoder_channel_message(struct decoder *d, struct channel *c,

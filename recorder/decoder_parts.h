@@ -37,6 +37,13 @@ struct channel {
 	struct display *display;
 	struct cursor *cursor;
 	struct channel *next;
+	/*
+	 * What the first of the waiting ones waits for: a message on another
+	 * channel, or any display's (NULL).
+	 */
+	const struct channel *awaited;
+	uint64_t awaited_serial;
+	uint64_t displayed; /* decoder's, when it began to wait */
 };
 
 struct decoder {
@@ -50,6 +57,10 @@ struct decoder {
 	struct playback *playback, *microphone;
 	size_t queued;           /* bytes */
 	uint64_t surface_pixels; /* of all displays */
+	uint64_t displayed;      /* messages done on display channels */
+	uint64_t work;           /* px drawn and decoded so far */
+	uint64_t work_allowed;   /* px at this moment of the session */
+	uint64_t time;           /* ns since 1970, the latest item's */
 	bool had_sound, had_microphone;
 	bool client_mouse;
 	bool forced;              /* nothing is waited for any more */
@@ -90,8 +101,11 @@ int decoder_queue_drain(struct decoder *decoder, struct error *error);
 int decoder_queue_force(struct decoder *decoder, struct error *error);
 /* Forgets what waits: the number of messages. */
 unsigned decoder_queue_drop(struct decoder *decoder, struct channel *channel);
-/* A list of {u8 type, u8 id, u64 serial}: 0, -EAGAIN or -EBADMSG. */
-int decoder_queue_wait(const struct decoder *decoder, struct bytes list,
-		       struct error *error);
+/*
+ * A list of {u8 type, u8 id, u64 serial} that a channel waits for: 0, -EAGAIN
+ * or -EBADMSG.
+ */
+int decoder_queue_wait(const struct decoder *decoder, struct channel *waiting,
+		       struct bytes list, struct error *error);
 
 #endif

@@ -22,8 +22,8 @@ static void note(char *text, size_t size, const struct channel *c,
 			 (unsigned long long)m->offset, error->text);
 }
 
-int decoder_queue_wait(const struct decoder *d, struct bytes in,
-		       struct error *error)
+int decoder_queue_wait(const struct decoder *d, struct channel *waiting,
+		       struct bytes in, struct error *error)
 {
 	unsigned n = bytes_u8(&in);
 
@@ -36,21 +36,37 @@ int decoder_queue_wait(const struct decoder *d, struct bytes in,
 			return error_set(error, EBADMSG,
 					 "a list of channels to wait for is "
 					 "cut short");
-		if (c && c->open && c->serial < serial)
-			return error_set(error, EAGAIN,
-					 "it waits for message %llu of "
-					 "%s:%u",
-					 (unsigned long long)serial,
-					 message_channel_name(c->type), id);
+		if (!c || !c->open || c->serial >= serial)
+			continue;
+		waiting->awaited = c;
+		waiting->awaited_serial = serial;
+		return error_set(error, EAGAIN,
+				 "it waits for message %llu of %s:%u",
+				 (unsigned long long)serial,
+				 message_channel_name(c->type), id);
 	}
 	return 0;
+}
+
+/*
+ * Trying costs as much as doing, so it is done only when what a channel waits
+ * for has come: a certain message, or an image that a display brings.
+ */
+static bool can_go_on(const struct decoder *d, const struct channel *c)
+{
+	if (d->forced)
+		return true;
+	if (c->awaited)
+		return !c->awaited->open ||
+		       c->awaited->serial >= c->awaited_serial;
+	return c->displayed != d->displayed;
 }
 
 static int do_one(struct decoder *d, struct channel *c, const struct message *m,
 		  uint16_t type, struct bytes body, struct error *error)
 {
 	if (type == MESSAGE_WAIT_FOR_CHANNELS)
-		return d->forced ? 0 : decoder_queue_wait(d, body, error);
+		return d->forced ? 0 : decoder_queue_wait(d, c, body, error);
 	if (type < MESSAGE_FIRST_OWN)
 		return 0;
 	return decoder_channel_message(d, c, m, type, body, error);
@@ -136,6 +152,8 @@ static int do_message(struct decoder *d, struct channel *c, struct message *m,
 	bool is_list = m->type == MESSAGE_LIST;
 	int r = 0;
 
+	c->awaited = NULL;
+	c->displayed = d->displayed;
 	if (is_list || m->sub_list)
 		r = do_list(d, c, m, is_list ? 0 : m->sub_list, &why);
 	if (r == -EAGAIN && !d->forced)
@@ -147,9 +165,11 @@ static int do_message(struct decoder *d, struct channel *c, struct message *m,
 			return r;
 		r = settle(d, c, m, r, &why, error);
 	}
-	if (!r)
-		c->serial = m->serial;
-	return r;
+	if (r)
+		return r;
+	c->serial = m->serial;
+	d->displayed += c->type == CHANNEL_DISPLAY;
+	return 0;
 }
 
 int decoder_queue_client(struct decoder *d, struct channel *c,
@@ -205,7 +225,7 @@ static int drain(struct decoder *d, struct channel *c, struct error *error)
 {
 	int moved = 0;
 
-	while (c->first) {
+	while (c->first && (moved || can_go_on(d, c))) {
 		struct message *m = c->first;
 		int r = do_message(d, c, m, error);
 

@@ -51,6 +51,7 @@ struct display {
 	struct stream *streams[DISPLAY_STREAMS];
 	pixman_box32_t heads[DISPLAY_HEADS];   /* on surface 0 */
 	unsigned head_count;                   /* 0 = all of surface 0 */
+	uint64_t drawn;                        /* px of all boxes drawn on */
 	bool layout_only;                      /* draw nothing, follow sizes */
 	uint64_t seen[DISPLAY_MESSAGE_MAX];    /* messages by type */
 	uint64_t undrawn[DISPLAY_MESSAGE_MAX]; /* not implemented */

@@ -4,6 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+static _Thread_local uint64_t pixels_made;
+
+uint64_t image_pixels_made(void)
+{
+	return pixels_made;
+}
+
 static int check_size(uint32_t width, uint32_t height, struct error *error)
 {
 	if (!width || !height || width > IMAGE_SIDE_MAX ||
@@ -49,6 +56,7 @@ int image_new(struct image **out, uint32_t width, uint32_t height,
 	if (r)
 		return r;
 	image->borrowed = false;
+	pixels_made += (uint64_t)width * height;
 	image->pixels = calloc((size_t)width * height, sizeof(uint32_t));
 	if (!image->pixels) {
 		free(image);

@@ -43,6 +43,11 @@ int image_new(struct image **image, uint32_t width, uint32_t height,
 int image_new_borrowed(struct image **image, uint32_t *pixels, uint32_t width,
 		       uint32_t height, enum image_format format,
 		       struct error *error);
+/*
+ * Pixels of all images that this thread has made so far, also of those that
+ * it gave up: what decoding has cost it.
+ */
+uint64_t image_pixels_made(void);
 struct image *image_ref(struct image *image);
 void image_unref(struct image *image); /* NULL is fine */
 
