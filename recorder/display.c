@@ -121,17 +121,14 @@ struct surface *display_visible(const struct display *d, pixman_box32_t *part)
 	return s;
 }
 
-static int surface_create(struct display *d, struct bytes *in,
-			  struct error *error)
+static int make_surface(struct display *d, uint32_t id, uint32_t width,
+			uint32_t height, uint32_t format, struct error *error)
 {
-	uint32_t id = bytes_le32(in), width = bytes_le32(in);
-	uint32_t height = bytes_le32(in), format = bytes_le32(in);
 	uint64_t pixels = (uint64_t)width * height;
 	struct surface *old;
 	int r;
 
-	bytes_le32(in); /* flags */
-	if (in->bad || id >= DISPLAY_SURFACES)
+	if (id >= DISPLAY_SURFACES)
 		return error_set(error, EBADMSG, "surface %u is out of bounds",
 				 id);
 	old = d->surfaces[id];
@@ -147,6 +144,30 @@ static int surface_create(struct display *d, struct bytes *in,
 	if (!r)
 		*d->pixels += pixels;
 	return r;
+}
+
+static int surface_create(struct display *d, struct bytes *in,
+			  struct error *error)
+{
+	uint32_t id = bytes_le32(in), width = bytes_le32(in);
+	uint32_t height = bytes_le32(in), format = bytes_le32(in);
+
+	bytes_le32(in); /* flags */
+	if (in->bad)
+		return error_set(error, EBADMSG, "a surface is cut short");
+	return make_surface(d, id, width, height, format, error);
+}
+
+/* The primary of servers before surfaces: 32 bits, or else 16. */
+static int mode(struct display *d, struct bytes *in, struct error *error)
+{
+	uint32_t width = bytes_le32(in), height = bytes_le32(in);
+	uint32_t format =
+		bytes_le32(in) == 32 ? SURFACE_32_XRGB : SURFACE_16_555;
+
+	if (in->bad)
+		return error_set(error, EBADMSG, "a mode is cut short");
+	return make_surface(d, 0, width, height, format, error);
 }
 
 static int surface_destroy(struct display *d, struct bytes *in,
@@ -229,7 +250,8 @@ static int reset(struct display *d)
 
 bool display_follows_layout(uint16_t type)
 {
-	return type == DISPLAY_MESSAGE_mark || type == DISPLAY_MESSAGE_reset ||
+	return type == DISPLAY_MESSAGE_mode || type == DISPLAY_MESSAGE_mark ||
+	       type == DISPLAY_MESSAGE_reset ||
 	       type == DISPLAY_MESSAGE_surface_create ||
 	       type == DISPLAY_MESSAGE_surface_destroy ||
 	       type == DISPLAY_MESSAGE_monitors_config;
@@ -261,9 +283,14 @@ static int dispatch(struct display *d, uint16_t type, struct bytes body,
 	case DISPLAY_MESSAGE_monitors_config:
 		return monitors_config(d, &body, error);
 	case DISPLAY_MESSAGE_mode:
+		return mode(d, &body, error);
 	case DISPLAY_MESSAGE_gl_scanout_unix:
 	case DISPLAY_MESSAGE_gl_draw:
-		return error_set(error, ENOTSUP, "%s is not drawn",
+		return error_set(error, ENOTSUP,
+				 "%s: its pixels are in memory shared with "
+				 "the viewer (dma-buf), a recording has none "
+				 "of them; turn OpenGL off in the guest's "
+				 "graphics",
 				 names[type]);
 	case DISPLAY_MESSAGE_stream_activate_report:
 	case DISPLAY_MESSAGE_quality_indicator:

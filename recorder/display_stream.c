@@ -125,8 +125,8 @@ static int show(struct display *d, struct stream *s, const struct image *image,
 		src.y2 = height;
 	if (display_read_clip(&clip, surface, dest, &region)) {
 		source = raster_image(image, &src, dest, 1);
-		raster_paint(surface, &region, &source,
-			     raster_rop(ROPD_PUT, 0, 0), NULL);
+		r = raster_paint(surface, &region, &source,
+				 raster_rop(ROPD_PUT, 0, 0), NULL, error);
 	} else {
 		r = error_set(error, EBADMSG,
 			      "a stream's place or clip is out of bounds");

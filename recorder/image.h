@@ -27,6 +27,8 @@ struct image {
 	unsigned refs; /* not for use by several threads */
 	enum image_format format;
 	bool lossy;             /* came as JPEG */
+	uint32_t raw;           /* of a surface: enum surface_format, whose
+	                           own bits the pixels are; else 0 */
 	uint32_t width, height; /* px, never 0 */
 	size_t stride;          /* px from one row to the next */
 	uint32_t *pixels;       /* top row first */

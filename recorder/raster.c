@@ -97,9 +97,21 @@ static void fetch_narrow(const struct surface *surface,
 			 const struct raster_source *source, int32_t x,
 			 int32_t y, uint32_t *span, unsigned n)
 {
+	const struct image *image = source->image;
+
 	raster_fetch(source, x, y, span, n);
-	if (source->how != RASTER_SOLID)
-		surface_narrow(surface, span, n);
+	if (source->how == RASTER_SOLID || image->raw == surface->format ||
+	    (surface_is_wide(surface) && !image->raw))
+		return;
+	if (image->raw) {
+		/* Bits go as they are where there are as many. */
+		if (surface_format_bits(image->raw) == surface->bits)
+			return;
+		surface_format_widen(image->raw, span, n);
+	} else if (image->format == IMAGE_XRGB && surface->bits <= 0xff) {
+		memset(span, 0xff, n * sizeof(*span));
+	}
+	surface_narrow(surface, span, n);
 }
 
 static void paint_box(struct surface *surface, const pixman_box32_t *box,
@@ -130,12 +142,30 @@ static void copy_box(struct surface *surface, const pixman_box32_t *box,
 			     box->x2 - box->x1);
 }
 
-void raster_paint(struct surface *surface, pixman_region32_t *region,
-		  const struct raster_source *source, struct raster_rop rop,
-		  const struct raster_mask *mask)
+static bool same_bits(const struct surface *surface,
+		      const struct raster_source *source)
 {
-	bool copy = rop.operation == ROPD_PUT && rop.source == rop.result &&
-		    surface_is_wide(surface) && (!mask || !mask->image);
+	if (source->how == RASTER_SOLID)
+		return surface_is_wide(surface);
+	return surface->bits ==
+	       (source->image->raw ? surface_format_bits(source->image->raw)
+				   : 0xffffffff);
+}
+
+void raster_paint_box(struct surface *surface, const pixman_box32_t *box,
+		      const struct raster_source *source,
+		      const struct raster_rop *rop)
+{
+	paint_box(surface, box, source, rop, NULL);
+}
+
+static void paint_region(struct surface *surface, pixman_region32_t *region,
+			 const struct raster_source *source,
+			 const struct raster_rop *rop,
+			 const struct raster_mask *mask)
+{
+	bool copy = rop->operation == ROPD_PUT && rop->source == rop->result &&
+		    (!mask || !mask->image) && same_bits(surface, source);
 	const pixman_box32_t *boxes;
 	int n;
 
@@ -144,8 +174,53 @@ void raster_paint(struct surface *surface, pixman_region32_t *region,
 		if (copy)
 			copy_box(surface, &boxes[i], source);
 		else
-			paint_box(surface, &boxes[i], source, &rop, mask);
+			paint_box(surface, &boxes[i], source, rop, mask);
 	surface_touch(surface, region);
+}
+
+/*
+ * What a source gives on a region: scaled pixels as an image of their own,
+ * and nothing where a plain image does not reach. *scaled is the caller's.
+ */
+static int prepare(const struct surface *surface, pixman_region32_t *region,
+		   const struct raster_source *source, bool put,
+		   struct raster_source *ready, struct image **scaled,
+		   struct error *error)
+{
+	*scaled = NULL;
+	*ready = *source;
+	if (source->how == RASTER_NEAREST || source->how == RASTER_BILINEAR) {
+		if (!pixman_region32_not_empty(region))
+			return 0;
+		return raster_scaled(source, surface->format, put,
+				     pixman_region32_extents(region), ready,
+				     scaled, error);
+	}
+	if (source->how == RASTER_PLAIN)
+		pixman_region32_intersect_rect(
+			region, region, source->box.x1 - source->src.x1,
+			source->box.y1 - source->src.y1, source->image->width,
+			source->image->height);
+	return 0;
+}
+
+int raster_paint(struct surface *surface, const pixman_region32_t *region,
+		 const struct raster_source *source, struct raster_rop rop,
+		 const struct raster_mask *mask, struct error *error)
+{
+	struct raster_source ready;
+	struct image *scaled;
+	pixman_region32_t part;
+	int r, put = rop.operation == ROPD_PUT && rop.source == rop.result;
+
+	pixman_region32_init(&part);
+	pixman_region32_copy(&part, (pixman_region32_t *)region);
+	r = prepare(surface, &part, source, put, &ready, &scaled, error);
+	if (!r)
+		paint_region(surface, &part, &ready, &rop, mask);
+	image_unref(scaled);
+	pixman_region32_fini(&part);
+	return r;
 }
 
 static uint32_t ternary(uint8_t code, uint32_t p, uint32_t s, uint32_t d)
@@ -159,118 +234,84 @@ static uint32_t ternary(uint8_t code, uint32_t p, uint32_t s, uint32_t d)
 	return out;
 }
 
-void raster_rop3(struct surface *surface, pixman_region32_t *region,
-		 const struct raster_source *source,
-		 const struct raster_source *brush, uint8_t code,
-		 const struct raster_mask *mask)
+static void ternary_box(struct surface *surface, const pixman_box32_t *box,
+			const struct raster_source *source,
+			const struct raster_source *brush, uint8_t code,
+			const struct raster_mask *mask)
 {
 	uint32_t s[SPAN], p[SPAN];
+
+	for (int32_t y = box->y1; y < box->y2; y++)
+		for (int32_t x = box->x1; x < box->x2; x += SPAN) {
+			uint32_t *row = surface_row(surface, y) + x;
+			unsigned n = box->x2 - x < SPAN ? box->x2 - x : SPAN;
+
+			fetch_narrow(surface, source, x, y, s, n);
+			fetch_narrow(surface, brush, x, y, p, n);
+			for (unsigned i = 0; i < n; i++)
+				s[i] = ternary(code, p[i], s[i], row[i]);
+			write_span(surface, mask, x, y, s, row, n);
+		}
+}
+
+int raster_rop3(struct surface *surface, pixman_region32_t *region,
+		const struct raster_source *source,
+		const struct raster_source *brush, uint8_t code,
+		const struct raster_mask *mask, struct error *error)
+{
+	struct raster_source ready, coarse = *source;
+	struct image *scaled;
 	const pixman_box32_t *boxes;
-	int count;
+	int n, r;
 
-	boxes = pixman_region32_rectangles(region, &count);
-	for (const pixman_box32_t *box = boxes; box < boxes + count; box++)
-		for (int32_t y = box->y1; y < box->y2; y++)
-			for (int32_t x = box->x1; x < box->x2; x += SPAN) {
-				uint32_t *row = surface_row(surface, y) + x;
-				unsigned n =
-					box->x2 - x < SPAN ? box->x2 - x : SPAN;
-
-				fetch_narrow(surface, source, x, y, s, n);
-				fetch_narrow(surface, brush, x, y, p, n);
-				for (unsigned i = 0; i < n; i++)
-					s[i] = ternary(code, p[i], s[i],
-						       row[i]);
-				write_span(surface, mask, x, y, s, row, n);
-			}
-	surface_touch(surface, region);
+	coarse.coarse = true;
+	r = prepare(surface, region, &coarse, false, &ready, &scaled, error);
+	boxes = pixman_region32_rectangles(region, &n);
+	for (int i = 0; !r && i < n; i++)
+		ternary_box(surface, &boxes[i], &ready, brush, code, mask);
+	if (!r)
+		surface_touch(surface, region);
+	image_unref(scaled);
+	return r;
 }
 
-/* Calls `each` with spans of source and surface pixels, both wide. */
-static void with_spans(struct surface *surface, pixman_region32_t *region,
-		       const struct raster_source *source, uint32_t value,
-		       void (*each)(const uint32_t *source, uint32_t *row,
-				    unsigned n, uint32_t value))
+static void put_unless(struct surface *surface, const pixman_box32_t *box,
+		       const struct raster_source *source, uint32_t key)
 {
-	uint32_t span[SPAN];
+	uint32_t span[SPAN], bits = surface->bits & 0xffffff;
+
+	for (int32_t y = box->y1; y < box->y2; y++)
+		for (int32_t x = box->x1; x < box->x2; x += SPAN) {
+			uint32_t *row = surface_row(surface, y) + x;
+			unsigned n = box->x2 - x < SPAN ? box->x2 - x : SPAN;
+
+			fetch_narrow(surface, source, x, y, span, n);
+			for (unsigned i = 0; i < n; i++)
+				if ((span[i] ^ key) & bits)
+					row[i] = span[i];
+		}
+}
+
+int raster_transparent(struct surface *surface, pixman_region32_t *region,
+		       const struct raster_source *source, uint32_t key,
+		       struct error *error)
+{
+	struct raster_source ready;
+	struct image *scaled;
 	const pixman_box32_t *boxes;
-	int count;
+	int n, r;
 
-	boxes = pixman_region32_rectangles(region, &count);
-	for (const pixman_box32_t *box = boxes; box < boxes + count; box++)
-		for (int32_t y = box->y1; y < box->y2; y++)
-			for (int32_t x = box->x1; x < box->x2; x += SPAN) {
-				uint32_t *row = surface_row(surface, y) + x;
-				unsigned n =
-					box->x2 - x < SPAN ? box->x2 - x : SPAN;
-
-				raster_fetch(source, x, y, span, n);
-				surface_widen(surface, row, n);
-				each(span, row, n, value);
-				surface_narrow(surface, row, n);
-			}
-	surface_touch(surface, region);
-}
-
-static void put_unless(const uint32_t *source, uint32_t *row, unsigned n,
-		       uint32_t key)
-{
-	for (unsigned i = 0; i < n; i++)
-		if ((source[i] ^ key) & 0xffffff)
-			row[i] = source[i];
-}
-
-void raster_transparent(struct surface *surface, pixman_region32_t *region,
-			const struct raster_source *source, uint32_t key)
-{
-	/* What the surface can't tell apart is the same to it. */
+	if (surface->bits <= 0xff)
+		key = 0;
 	surface_narrow(surface, &key, 1);
-	surface_widen(surface, &key, 1);
-	with_spans(surface, region, source, key, put_unless);
-}
-
-static inline uint32_t multiply(uint32_t a, uint32_t b)
-{
-	uint32_t t = a * b + 128;
-
-	return (t + (t >> 8)) >> 8;
-}
-
-static uint32_t over(uint32_t s, uint32_t d, uint32_t alpha)
-{
-	uint32_t keep = 255 - multiply(s >> 24, alpha), out = 0;
-
-	for (unsigned shift = 0; shift < 32; shift += 8) {
-		uint32_t v = multiply(s >> shift & 255, alpha) +
-			     multiply(d >> shift & 255, keep);
-
-		out |= (v < 255 ? v : 255) << shift;
-	}
-	return out;
-}
-
-static void blend_argb(const uint32_t *source, uint32_t *row, unsigned n,
-		       uint32_t alpha)
-{
-	for (unsigned i = 0; i < n; i++)
-		row[i] = over(source[i], row[i], alpha);
-}
-
-static void blend_xrgb(const uint32_t *source, uint32_t *row, unsigned n,
-		       uint32_t alpha)
-{
-	for (unsigned i = 0; i < n; i++)
-		row[i] = over(source[i] | 0xff000000, row[i], alpha);
-}
-
-void raster_blend(struct surface *surface, pixman_region32_t *region,
-		  const struct raster_source *source, uint8_t alpha)
-{
-	bool opaque = source->image && source->image->format != IMAGE_ARGB;
-
-	if (alpha)
-		with_spans(surface, region, source, alpha,
-			   opaque ? blend_xrgb : blend_argb);
+	r = prepare(surface, region, source, false, &ready, &scaled, error);
+	boxes = pixman_region32_rectangles(region, &n);
+	for (int i = 0; !r && i < n; i++)
+		put_unless(surface, &boxes[i], &ready, key);
+	if (!r)
+		surface_touch(surface, region);
+	image_unref(scaled);
+	return r;
 }
 
 /* One box, onto itself at a distance: rows in the order that is safe. */

@@ -1,11 +1,7 @@
-/*
- * Pixels of a raster operation's source: solid, plain, tiled or scaled.
- *
- * Scaling is in 16.16 fixed point, as SPICE's renderers do it, so that the
- * result is the same bit for bit.
- */
-#include "recorder/raster.h"
+/* Pixels of a raster operation's source: solid, plain, tiled or scaled. */
+#include "recorder/raster_pixman.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct raster_source raster_image(const struct image *image,
@@ -67,72 +63,6 @@ static void fetch_tiled(const struct raster_source *s, int32_t x, int32_t y,
 	}
 }
 
-/* From a surface coordinate to one of the image, both of one axis. */
-static int64_t scale(int32_t at, int32_t box, int32_t box_end, int32_t src,
-		     int32_t src_end)
-{
-	int64_t factor = ((int64_t)(src_end - src) * 65536) / (box_end - box);
-	int64_t i = at - box;
-
-	return (((i * 65536 + 32768) * factor + 32768) >> 16) +
-	       (int64_t)src * 65536;
-}
-
-static int64_t scale_x(const struct raster_source *s, int32_t x)
-{
-	return scale(x, s->box.x1, s->box.x2, s->src.x1, s->src.x2);
-}
-
-static int64_t scale_y(const struct raster_source *s, int32_t y)
-{
-	return scale(y, s->box.y1, s->box.y2, s->src.y1, s->src.y2);
-}
-
-static void fetch_nearest(const struct raster_source *s, int32_t x, int32_t y,
-			  uint32_t *out, unsigned n)
-{
-	int64_t v = (scale_y(s, y) - 1) >> 16;
-
-	for (unsigned i = 0; i < n; i++)
-		out[i] = image_at(s->image, (scale_x(s, x + i) - 1) >> 16, v);
-}
-
-static uint32_t mix(const uint32_t p[4], const uint32_t weight[4])
-{
-	uint32_t out = 0;
-
-	for (unsigned shift = 0; shift < 32; shift += 8) {
-		uint32_t sum = 0;
-
-		for (unsigned k = 0; k < 4; k++)
-			sum += (p[k] >> shift & 255) * weight[k];
-		out |= (sum >> 16 & 255) << shift;
-	}
-	return out;
-}
-
-static void fetch_bilinear(const struct raster_source *s, int32_t x, int32_t y,
-			   uint32_t *out, unsigned n)
-{
-	int64_t v = scale_y(s, y) - 32768;
-	uint32_t wy = (v >> 9 & 127) << 1;
-
-	for (unsigned i = 0; i < n; i++) {
-		int64_t u = scale_x(s, x + i) - 32768;
-		uint32_t wx = (u >> 9 & 127) << 1, both = wx * wy;
-		uint32_t p[4], weight[4];
-
-		for (unsigned k = 0; k < 4; k++)
-			p[k] = image_at(s->image, (u >> 16) + (k & 1),
-					(v >> 16) + (k >> 1));
-		weight[0] = 65536 - (wx << 8) - (wy << 8) + both;
-		weight[1] = (wx << 8) - both;
-		weight[2] = (wy << 8) - both;
-		weight[3] = both;
-		out[i] = mix(p, weight);
-	}
-}
-
 void raster_fetch(const struct raster_source *s, int32_t x, int32_t y,
 		  uint32_t *out, unsigned n)
 {
@@ -147,11 +77,39 @@ void raster_fetch(const struct raster_source *s, int32_t x, int32_t y,
 	case RASTER_TILED:
 		fetch_tiled(s, x, y, out, n);
 		break;
-	case RASTER_NEAREST:
-		fetch_nearest(s, x, y, out, n);
-		break;
-	case RASTER_BILINEAR:
-		fetch_bilinear(s, x, y, out, n);
-		break;
+	default:
+		assert(!"a scaled source is made plain first");
 	}
+}
+
+int raster_scaled(const struct raster_source *s, uint32_t format, bool put,
+		  const pixman_box32_t *area, struct raster_source *plain,
+		  struct image **out, struct error *error)
+{
+	int width = area->x2 - area->x1, height = area->y2 - area->y1;
+	pixman_image_t *from, *to = NULL;
+	struct raster_point at;
+	int r = image_new(out, width, height, IMAGE_XRGB, error);
+
+	if (r)
+		return r;
+	from = raster_pixman_image(s->image, format, false, RASTER_ALPHA_AS_IS);
+	if (from)
+		to = raster_pixman_space(put ? format : 0, from, *out);
+	if (to) {
+		at = raster_pixman_scale(from, s, area->x1, area->y1);
+		pixman_image_composite32(PIXMAN_OP_SRC, from, NULL, to, at.x,
+					 at.y, 0, 0, 0, 0, width, height);
+		raster_pixman_keep(to, *out);
+		pixman_image_unref(to);
+	} else {
+		r = error_set(error, ENOMEM, "no memory to scale an image");
+	}
+	if (from)
+		pixman_image_unref(from);
+	*plain = (struct raster_source){.how = RASTER_PLAIN,
+					.image = *out,
+					.box = *area,
+					.src = {0, 0, width, height}};
+	return r;
 }

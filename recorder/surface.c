@@ -7,7 +7,7 @@
 /* A dirty region of more rectangles is kept as its extents. */
 #define DIRTY_RECTS_MAX 64
 
-static uint32_t format_bits(uint32_t format)
+uint32_t surface_format_bits(uint32_t format)
 {
 	switch (format) {
 	case SURFACE_1_A:
@@ -30,7 +30,7 @@ int surface_new(struct surface **out, uint32_t width, uint32_t height,
 	struct surface *s;
 
 	*out = NULL;
-	if (!format_bits(format))
+	if (!surface_format_bits(format))
 		return error_set(error, EBADMSG, "surface format %u is unknown",
 				 format);
 	if (!width || !height || width > IMAGE_SIDE_MAX ||
@@ -52,7 +52,7 @@ int surface_new(struct surface **out, uint32_t width, uint32_t height,
 	s->width = width;
 	s->height = height;
 	s->format = format;
-	s->bits = format_bits(format);
+	s->bits = surface_format_bits(format);
 	pixman_region32_init_rect(&s->dirty, 0, 0, width, height);
 	*out = s;
 	return 0;
@@ -115,11 +115,16 @@ void surface_narrow(const struct surface *s, uint32_t *pixels, size_t n)
 			pixels[i] = narrow(s->format, pixels[i]);
 }
 
+void surface_format_widen(uint32_t format, uint32_t *pixels, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		pixels[i] = widen(format, pixels[i]);
+}
+
 void surface_widen(const struct surface *s, uint32_t *pixels, size_t n)
 {
 	if (!surface_is_wide(s))
-		for (size_t i = 0; i < n; i++)
-			pixels[i] = widen(s->format, pixels[i]);
+		surface_format_widen(s->format, pixels, n);
 }
 
 int surface_image(const struct surface *s, bool copy, struct image **image,
@@ -131,14 +136,14 @@ int surface_image(const struct surface *s, bool copy, struct image **image,
 	size_t n = (size_t)s->width * s->height;
 	int r;
 
-	if (!copy && surface_is_wide(s))
-		return image_new_borrowed(image, s->pixels, s->width, s->height,
-					  format, error);
-	r = image_new(image, s->width, s->height, format, error);
+	r = copy ? image_new(image, s->width, s->height, format, error)
+		 : image_new_borrowed(image, s->pixels, s->width, s->height,
+				      format, error);
 	if (r)
 		return r;
-	memcpy((*image)->pixels, s->pixels, n * sizeof(uint32_t));
-	surface_widen(s, (*image)->pixels, n);
+	if (copy)
+		memcpy((*image)->pixels, s->pixels, n * sizeof(uint32_t));
+	(*image)->raw = s->format;
 	return 0;
 }
 

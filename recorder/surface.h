@@ -43,6 +43,9 @@ static inline uint32_t *surface_row(const struct surface *surface, int32_t y)
 	return surface->pixels + (size_t)y * surface->width;
 }
 
+/* The bits that a pixel has; 0 when there is no such format. */
+uint32_t surface_format_bits(uint32_t format);
+void surface_format_widen(uint32_t format, uint32_t *pixels, size_t n);
 /* Pixels of an image (0xAARRGGBB) into the surface's bits, in place. */
 void surface_narrow(const struct surface *surface, uint32_t *pixels, size_t n);
 /* And back. */
@@ -53,8 +56,8 @@ static inline bool surface_is_wide(const struct surface *surface)
 }
 
 /*
- * The surface as an image. A view when its pixels are wide and no copy is
- * asked for; it must be gone before the surface is.
+ * The surface as an image whose pixels are in its own bits (image->raw). A
+ * view when no copy is asked for; it must be gone before the surface is.
  */
 int surface_image(const struct surface *surface, bool copy,
 		  struct image **image, struct error *error);

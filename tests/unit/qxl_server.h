@@ -53,7 +53,8 @@ static int open_channels; /* as the server sees it */
 /* What the client can take: LZ4 images and one codec of video. */
 static unsigned client_caps[] = {
 	SPICE_DISPLAY_CAP_LZ4_COMPRESSION, SPICE_DISPLAY_CAP_SIZED_STREAM,
-	SPICE_DISPLAY_CAP_MULTI_CODEC, SPICE_DISPLAY_CAP_CODEC_MJPEG};
+	SPICE_DISPLAY_CAP_MULTI_CODEC, SPICE_DISPLAY_CAP_CODEC_MJPEG,
+	SPICE_DISPLAY_CAP_COMPOSITE, SPICE_DISPLAY_CAP_A8_SURFACE};
 
 /* The client, on its own thread; the decoder is under the lock. */
 static struct decoder *decoder;
@@ -234,7 +235,9 @@ static int link_channel(uint32_t session, uint8_t type)
 		      true);
 	link_caps_set(&mess.common, SPICE_COMMON_CAP_AUTH_SPICE, true);
 	link_caps_set(&mess.common, SPICE_COMMON_CAP_MINI_HEADER, true);
-	for (unsigned i = 0; type == SPICE_CHANNEL_DISPLAY && i < 4; i++)
+	for (unsigned i = 0; type == SPICE_CHANNEL_DISPLAY &&
+			     i < sizeof(client_caps) / sizeof(*client_caps);
+	     i++)
 		link_caps_set(&mess.channel, client_caps[i], true);
 	link_mess_build(&out, &mess);
 	write_all(fd, out.data, out.size);

@@ -384,13 +384,39 @@ static void counts_what_it_does_not_draw(void **state)
 	struct fixture *f = *state;
 	struct buffer b = {0};
 
-	put_base(&b, 8, 8);
-	send(f, ON_DISPLAY, DISPLAY_MESSAGE_draw_stroke, &b);
+	/* Its pixels never come over the wire. */
+	for (unsigned i = 0; i < 4; i++)
+		buffer_put_le32(&b, 8);
+	send(f, ON_DISPLAY, DISPLAY_MESSAGE_gl_draw, &b);
 	assert_int_equal(trouble(f)->undrawn, 1);
 	assert_int_equal(trouble(f)->damaged, 0);
 	assert_int_equal(decoder_display(f->decoder, 0)
-				 ->undrawn[DISPLAY_MESSAGE_draw_stroke],
+				 ->undrawn[DISPLAY_MESSAGE_gl_draw],
 			 1);
+}
+
+/* The primary of old servers, of 32 or 16 bits; 555 red is 0x7c00. */
+static void makes_the_primary_from_a_mode(void **state)
+{
+	struct fixture *f = *state;
+	const struct surface *primary;
+	struct buffer b = {0};
+
+	put_numbers(&b, 3, 20, 10, 16);
+	send(f, ON_DISPLAY, DISPLAY_MESSAGE_mode, &b);
+	send(f, ON_DISPLAY, DISPLAY_MESSAGE_mark, &b);
+	fill(f, ON_DISPLAY, 0x7c00);
+	primary = decoder_display(f->decoder, 0)->surfaces[0];
+	assert_int_equal(primary->width, 20);
+	assert_int_equal(primary->height, 10);
+	assert_int_equal(primary->format, SURFACE_16_555);
+	assert_int_equal(primary->pixels[0], 0x7c00);
+	put_numbers(&b, 3, 20, 10, 32);
+	send(f, ON_DISPLAY, DISPLAY_MESSAGE_mode, &b);
+	primary = decoder_display(f->decoder, 0)->surfaces[0];
+	assert_int_equal(primary->format, SURFACE_32_XRGB);
+	assert_int_equal(primary->pixels[0], 0);
+	assert_int_equal(trouble(f)->damaged, 0);
 }
 
 static void leaves_out_what_is_damaged(void **state)
@@ -589,6 +615,7 @@ int main(void)
 		CASE(does_not_queue_without_bound),
 		CASE(reads_lists_by_content),
 		CASE(counts_what_it_does_not_draw),
+		CASE(makes_the_primary_from_a_mode),
 		CASE(leaves_out_what_is_damaged),
 		CASE(keeps_the_picture_during_a_change),
 		CASE(shows_heads_only),

@@ -3,124 +3,7 @@
  * with clips, masks, brushes, raster operations and scaling; after each the
  * decoder's picture must be the server's own, pixel by pixel.
  */
-#include "tests/unit/qxl_server.h"
-
-#define IMAGE 48 /* most px of an image's side */
-
-static int pick(int low, int high)
-{
-	return low + (int)(next_random() % (uint32_t)(high - low + 1));
-}
-
-/* Somewhere on the screen, now and then over its edge. */
-static QXLRect random_box(void)
-{
-	int x = pick(-20, WIDTH - 20), y = pick(-20, HEIGHT - 20);
-
-	return (QXLRect){y, x, y + pick(1, 90), x + pick(1, 90)};
-}
-
-static QXLImage *random_image(struct command *c, uint8_t format)
-{
-	QXLImage *image = command_bitmap(c, format, pick(1, IMAGE),
-					 pick(1, IMAGE), pick(0, 1));
-	QXLBitmap *b = &image->bitmap;
-	uint8_t *data = (uint8_t *)(uintptr_t)b->data;
-	int alpha = format == BITMAP_RGBA;
-
-	for (uint32_t i = 0; i < b->stride * b->y; i++)
-		data[i] = pick(0, 3) ? pick(0, 255) : 0xff;
-	/* Premultiplied: no component is more than its alpha. */
-	for (uint32_t i = 0; alpha && i + 3 < b->stride * b->y; i += 4)
-		for (int k = 0; k < 3; k++)
-			if (data[i + k] > data[i + 3])
-				data[i + k] = data[i + 3];
-	return image;
-}
-
-static uint8_t random_format(void)
-{
-	static const uint8_t formats[] = {BITMAP_32BIT, BITMAP_24BIT,
-					  BITMAP_16BIT};
-
-	return pixel_size == 2 ? BITMAP_16BIT : formats[pick(0, 2)];
-}
-
-/* Part of an image, as large as the box or (scaled) not. */
-static QXLRect random_part(const QXLImage *image, QXLRect *box, bool scaled)
-{
-	int w = image->bitmap.x, h = image->bitmap.y;
-	int x = pick(0, w - 1), y = pick(0, h - 1);
-	QXLRect part = {y, x, pick(y + 1, h), pick(x + 1, w)};
-
-	if (!scaled) {
-		box->right = box->left + part.right - part.left;
-		box->bottom = box->top + part.bottom - part.top;
-	}
-	return part;
-}
-
-static void random_clip(struct command *c)
-{
-	struct {
-		QXLClipRects head;
-		QXLRect rects[3];
-	} __attribute__((packed)) *clip = command_alloc(c, sizeof(*clip));
-	QXLRect box = c->drawable.bbox;
-	int n = pick(1, 3), y = box.top;
-
-	clip->head.num_rects = n;
-	clip->head.chunk.data_size = n * sizeof(QXLRect);
-	for (int i = 0; i < n; i++) {
-		QXLRect r = {y, pick(box.left - 9, box.right - 1), 0, 0};
-
-		r.bottom = r.top + pick(1, 30);
-		r.right = r.left + pick(1, 60);
-		y = r.bottom + pick(0, 9);
-		clip->rects[i] = r;
-	}
-	c->drawable.clip.type = SPICE_CLIP_TYPE_RECTS;
-	c->drawable.clip.data = (uintptr_t)clip;
-}
-
-static void random_mask(struct command *c, QXLQMask *mask)
-{
-	QXLImage *image;
-
-	if (pick(0, 2))
-		return;
-	image = random_image(c, BITMAP_1BIT_BE);
-	mask->flags = pick(0, 1) ? SPICE_MASK_FLAGS_INVERS : 0;
-	mask->pos.x = pick(0, image->bitmap.x - 1);
-	mask->pos.y = pick(0, image->bitmap.y - 1);
-	mask->bitmap = (uintptr_t)image;
-}
-
-static void random_brush(struct command *c, QXLBrush *brush)
-{
-	if (pick(0, 1)) {
-		brush->type = SPICE_BRUSH_TYPE_SOLID;
-		brush->u.color = next_random() & 0xffffff;
-
-	} else {
-		brush->type = SPICE_BRUSH_TYPE_PATTERN;
-		brush->u.pattern.pat =
-			(uintptr_t)random_image(c, random_format());
-		brush->u.pattern.pos.x = pick(-60, 60);
-		brush->u.pattern.pos.y = pick(-60, 60);
-	}
-}
-
-static uint16_t random_rop(uint16_t inversions)
-{
-	static const uint16_t operations[] = {
-		SPICE_ROPD_OP_PUT,       SPICE_ROPD_OP_OR,
-		SPICE_ROPD_OP_AND,       SPICE_ROPD_OP_XOR,
-		SPICE_ROPD_OP_BLACKNESS, SPICE_ROPD_OP_WHITENESS,
-		SPICE_ROPD_OP_INVERS};
-
-	return operations[pick(0, 6)] | (next_random() & inversions);
-}
+#include "tests/unit/draw_random.h"
 
 static struct command *random_fill(void)
 {
@@ -143,8 +26,7 @@ static struct command *random_copy(void)
 	QXLImage *image = random_image(c, random_format());
 
 	copy->src_bitmap = (uintptr_t)image;
-	copy->src_area = random_part(image, &c->drawable.bbox,
-				     pixel_size == 4 && pick(0, 1));
+	copy->src_area = random_part(image, &c->drawable.bbox, pick(0, 1));
 	copy->scale_mode = pick(0, 1);
 	copy->rop_descriptor =
 		random_rop(SPICE_ROPD_INVERS_SRC | SPICE_ROPD_INVERS_DEST |
@@ -160,8 +42,7 @@ static struct command *random_opaque(void)
 	QXLImage *image = random_image(c, random_format());
 
 	opaque->src_bitmap = (uintptr_t)image;
-	opaque->src_area = random_part(image, &c->drawable.bbox,
-				       pixel_size == 4 && pick(0, 1));
+	opaque->src_area = random_part(image, &c->drawable.bbox, pick(0, 1));
 	opaque->scale_mode = pick(0, 1);
 	random_brush(c, &opaque->brush);
 	opaque->rop_descriptor =
@@ -186,6 +67,20 @@ static uint8_t random_code(void)
 	return c;
 }
 
+/*
+ * Right of or below the box's corner the server reads a ternary operation's
+ * tile from memory before it.
+ */
+static void keep_tile_inside(QXLBrush *brush, const QXLRect *box)
+{
+	QXLPoint *at = &brush->u.pattern.pos;
+
+	if (brush->type != SPICE_BRUSH_TYPE_PATTERN)
+		return;
+	at->x = at->x < box->left ? at->x : box->left;
+	at->y = at->y < box->top ? at->y : box->top;
+}
+
 static struct command *random_rop3(void)
 {
 	struct command *c = command_new(QXL_DRAW_ROP3, random_box());
@@ -193,10 +88,11 @@ static struct command *random_rop3(void)
 	QXLImage *image = random_image(c, random_format());
 
 	rop3->src_bitmap = (uintptr_t)image;
-	rop3->src_area = random_part(image, &c->drawable.bbox, false);
+	rop3->src_area = random_part(image, &c->drawable.bbox, pick(0, 1));
 	rop3->scale_mode = pick(0, 1);
 	rop3->rop3 = random_code();
 	random_brush(c, &rop3->brush);
+	keep_tile_inside(&rop3->brush, &c->drawable.bbox);
 	random_mask(c, &rop3->mask);
 	return c;
 }
@@ -244,8 +140,8 @@ static struct command *random_copy_bits(void)
 	QXLRect box = random_box();
 	struct command *c;
 
-	box.left = box.left < 20 ? 20 : box.left;
-	box.top = box.top < 20 ? 20 : box.top;
+	box.left = pick(20, WIDTH - 40);
+	box.top = pick(20, HEIGHT - 40);
 	box.right = box.left + pick(1, WIDTH - 20 - box.left);
 	box.bottom = box.top + pick(1, HEIGHT - 20 - box.top);
 	c = command_new(QXL_COPY_BITS, box);
@@ -253,26 +149,6 @@ static struct command *random_copy_bits(void)
 	c->drawable.u.copy_bits.src_pos.y = box.top + pick(-20, 20);
 	return c;
 }
-
-static void draw_some(struct command *(*make)(void), int count)
-{
-	expect_same(0);
-	for (int i = 0; i < count; i++) {
-		struct command *c = make();
-
-		if (!pick(0, 3))
-			random_clip(c);
-		command_put(c);
-		expect_same(0);
-	}
-}
-
-#define OPERATION(name) \
-	static void name(void **state) \
-	{ \
-		(void)state; \
-		draw_some(random_##name, 60); \
-	}
 
 OPERATION(fill)
 OPERATION(copy)
