@@ -153,6 +153,8 @@ int64_t ctl_number(const json_t *object, const char *key);
 bool ctl_is_file(const char *argument);
 /* What `export --stats` shows, of a session or a file. */
 int ctl_look_stats(struct ctl *ctl, json_t **stats, struct error *error);
+/* ctl_stats.c: that, printed. */
+int ctl_print_stats(struct ctl *ctl, struct error *error);
 
 /* --- commands --------------------------------------------------------- */
 

@@ -311,57 +311,6 @@ int ctl_session_render(struct ctl *ctl, struct error *error)
 
 /* --- export ----------------------------------------------------------- */
 
-static const struct ctl_column stats_columns[] = {
-	{"CHANNEL", false, false}, {"MESSAGES TO CLIENT", true, false},
-	{"BYTES", true, false},    {"MESSAGES TO GUEST", true, false},
-	{"BYTES", true, false},
-};
-
-static void stats_row(struct ctl_table *table, const json_t *channel)
-{
-	static const char *const counts[] = {
-		"messages_to_client", "bytes_to_client", "messages_to_guest",
-		"bytes_to_guest"};
-	char text[CTL_TEXT_SIZE];
-	unsigned i;
-
-	snprintf(text, sizeof(text), "%.40s:%lld", ctl_text(channel, "type"),
-		 (long long)ctl_number(channel, "id"));
-	ctl_table_add(table, text);
-	for (i = 0; i < 4; i++) {
-		if (i % 2)
-			ctl_size(ctl_number(channel, counts[i]), text);
-		else
-			snprintf(text, sizeof(text), "%lld",
-				 (long long)ctl_number(channel, counts[i]));
-		ctl_table_add(table, text);
-	}
-}
-
-static int print_stats(struct ctl *ctl, struct error *error)
-{
-	struct ctl_table *table;
-	json_t *stats, *channel;
-	size_t i;
-	int result = on_session(ctl, "GET", "/stats", NULL, &stats, error);
-
-	if (result)
-		return result;
-	if (ctl->json) {
-		ctl_print_json(stats);
-	} else {
-		table = ctl_table_new(stats_columns, 5);
-		json_array_foreach(json_object_get(stats, "channels"), i,
-				   channel)
-		{
-			stats_row(table, channel);
-		}
-		ctl_table_print(table);
-	}
-	json_decref(stats);
-	return 0;
-}
-
 int ctl_session_export(struct ctl *ctl, struct error *error)
 {
 	static const char *const kinds[] = {"pcapng", "capture", "video"};
@@ -380,7 +329,11 @@ int ctl_session_export(struct ctl *ctl, struct error *error)
 		return ctl_usage(error, "give one of --pcapng FILE, --capture "
 					"FILE, --video FILE and --stats");
 	if (!what)
-		return print_stats(ctl, error);
+		return ctl_print_stats(ctl, error);
+	if (ctl_is_file(ctl->arguments[0]))
+		return ctl_usage(error, "%s is a file; only --stats goes with "
+					"one",
+				 ctl->arguments[0]);
 	if (ctl->json && strcmp(file, "-") == 0)
 		return ctl_usage(error, "--json does not go with a file on "
 					"stdout");

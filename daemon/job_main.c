@@ -20,6 +20,7 @@
 #include "daemon/job_sandbox.h"
 #include "daemon/look.h"
 #include "recorder/capture_export.h"
+#include "recorder/capture_stats.h"
 #include "recorder/picture.h"
 #include "recorder/render.h"
 #include "recorder/replay_wire.h"

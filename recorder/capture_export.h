@@ -1,5 +1,5 @@
 /*
- * A capture as other tools want it: plain pcapng, and statistics.
+ * A capture as other tools want it: plain pcapng.
  */
 #ifndef RECORDER_CAPTURE_EXPORT_H
 #define RECORDER_CAPTURE_EXPORT_H
@@ -17,20 +17,5 @@
  */
 int capture_export_pcapng(int in_fd, int out_fd, bool for_tshark,
 			  struct error *error);
-
-/*
- * Writes one JSON object to out_fd:
- *
- * {"complete": bool, "signed": bool, "good_bytes": n, "duration_ms": n,
- *  "session": {"id", "vault", "client"},
- *  "channels": [{"number", "type": "display", "id",
- *    "mini": bool, "opened_ms", "closed_ms" or null,
- *    "to_guest": {"messages", "bytes", "types": {"101": {"messages",
- *    "bytes"}, …}}, "to_client": {…}}, …]}
- *
- * bytes count bodies and headers. Damage: as above, the object is written
- * whole, with "damage": text.
- */
-int capture_stats(int in_fd, int out_fd, struct error *error);
 
 #endif

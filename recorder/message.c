@@ -44,6 +44,11 @@ const struct message_set *message_auth_mechanisms(void)
 	return &set_auth_mechanism;
 }
 
+const struct message_set *message_sound_modes(void)
+{
+	return &set_audio_data_mode;
+}
+
 const struct message_set *message_common_caps(void)
 {
 	return &set_common_cap;

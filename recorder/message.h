@@ -49,6 +49,7 @@ const struct message_set *message_codecs(void);
 const struct message_set *message_link_errors(void);
 const struct message_set *message_auth_mechanisms(void);
 const struct message_set *message_common_caps(void);
+const struct message_set *message_sound_modes(void);
 /* The names of a channel's capabilities; NULL when it has none. */
 const struct message_set *message_channel_caps(uint8_t channel);
 

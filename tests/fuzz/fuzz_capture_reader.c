@@ -4,6 +4,7 @@
  * Plain ones are tried packed as well: no mutation gets past a checksum.
  */
 #include "recorder/capture_export.h"
+#include "recorder/capture_stats.h"
 #include "recorder/capture_index.h"
 #include "recorder/capture_reader.h"
 

@@ -53,7 +53,7 @@ ok "and keeps in step" in_step
 ok "statistics count its messages" sh -c \
 	"'$tools/capture_tool' stats '$capture' | jq -e '.complete and
 	([.channels[] | select(.type == \"display\")][0].to_client
-	.types[\"304\"].messages > 0)'"
+	.draw_copy.messages > 0)'"
 
 head -c $(($(stat -c %s "$capture") - 500)) "$capture" >"$work/cut.zst"
 ok "cut, it is read up to the cut" sh -c \

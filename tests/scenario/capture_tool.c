@@ -7,6 +7,7 @@
  *   capture_tool replay FILE PORT [SPEED]    serve until the client goes
  */
 #include "recorder/capture_export.h"
+#include "recorder/capture_stats.h"
 #include "recorder/dump.h"
 #include "recorder/replay_wire.h"
 
