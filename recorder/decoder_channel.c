@@ -30,7 +30,7 @@ static int begin_display(struct decoder *d, struct channel *c,
 	if (r)
 		return r;
 	c->display->layout_only = d->options.layout_only;
-	c->display->pixels = &d->surface_pixels;
+	c->display->use = &d->use;
 	d->displays[c->id] = c->display;
 	return 0;
 }

@@ -55,12 +55,12 @@ struct decoder {
 	struct display *displays[DECODER_DISPLAYS];
 	struct cursor *cursors[DECODER_DISPLAYS];
 	struct playback *playback, *microphone;
-	size_t queued;           /* bytes */
-	uint64_t surface_pixels; /* of all displays */
-	uint64_t displayed;      /* messages done on display channels */
-	uint64_t work;           /* px drawn and decoded so far */
-	uint64_t work_allowed;   /* px at this moment of the session */
-	uint64_t time;           /* ns since 1970, the latest item's */
+	size_t queued;          /* bytes */
+	struct display_use use; /* of all displays */
+	uint64_t displayed;     /* messages done on display channels */
+	uint64_t work;          /* px drawn and decoded so far */
+	uint64_t work_allowed;  /* px at this moment of the session */
+	uint64_t time;          /* ns since 1970, the latest item's */
 	bool had_sound, had_microphone;
 	bool client_mouse;
 	bool forced;              /* nothing is waited for any more */

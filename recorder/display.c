@@ -37,7 +37,7 @@ int display_new(struct display **display, struct image_cache *images,
 	*display = d;
 	if (!d)
 		return error_set(error, ENOMEM, "no memory for a display");
-	d->pixels = &d->own_pixels;
+	d->use = &d->own_use;
 	d->reader.images = images;
 	d->reader.window = window;
 	d->reader.surface = image_of_surface;
@@ -48,7 +48,7 @@ int display_new(struct display **display, struct image_cache *images,
 static void forget_surface(struct display *d, struct surface *s)
 {
 	if (s)
-		*d->pixels -= (uint64_t)s->width * s->height;
+		d->use->pixels -= (uint64_t)s->width * s->height;
 	surface_free(s);
 }
 
@@ -136,13 +136,13 @@ static int make_surface(struct display *d, uint32_t id, uint32_t width,
 	    old->format == format)
 		return 0; /* keeps its pixels, as clients do */
 	drop_surface(d, id);
-	if (pixels > DISPLAY_PIXELS_MAX - *d->pixels)
+	if (pixels > DISPLAY_PIXELS_MAX - d->use->pixels)
 		return error_set(error, EMSGSIZE,
 				 "surfaces of more than %u pixels",
 				 DISPLAY_PIXELS_MAX);
 	r = surface_new(&d->surfaces[id], width, height, format, error);
 	if (!r)
-		*d->pixels += pixels;
+		d->use->pixels += pixels;
 	return r;
 }
 

@@ -40,13 +40,19 @@ bool display_follows_layout(uint16_t type);
 
 struct stream;
 
+/* What is limited for all displays of a session together. */
+struct display_use {
+	uint64_t pixels;      /* of surfaces, retired ones too */
+	uint64_t frame_bytes; /* of streams, see video_decoder.h */
+};
+
 struct display {
 	struct image_reader reader;
 	struct surface *surfaces[DISPLAY_SURFACES];
-	struct surface *retired;      /* the last primary, still visible */
-	bool marked;                  /* surface 0 is valid */
-	uint64_t own_pixels;          /* of all surfaces, retired too */
-	uint64_t *pixels;             /* that, or of all displays */
+	struct surface *retired; /* the last primary, still visible */
+	bool marked;             /* surface 0 is valid */
+	struct display_use own_use;
+	struct display_use *use;      /* own_use, or of all displays */
 	const struct surface *target; /* drawn on at this moment */
 	struct stream *streams[DISPLAY_STREAMS];
 	pixman_box32_t heads[DISPLAY_HEADS];   /* on surface 0 */

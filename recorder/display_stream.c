@@ -81,7 +81,8 @@ static int create(struct display *d, struct bytes *in, struct error *error)
 	s->dest = display_read_rect(in);
 	r = set_clip(s, in, error);
 	if (!r && s->codec != VIDEO_CODEC_MJPEG)
-		r = video_decoder_new(&s->video, s->codec, error);
+		r = video_decoder_new(&s->video, s->codec,
+				      &d->use->frame_bytes, error);
 	if (r) {
 		stream_free(s);
 		return r;

@@ -2,6 +2,7 @@
 #include "recorder/video_decoder.h"
 
 #include <libavcodec/avcodec.h>
+#include <libavutil/imgutils.h>
 #include <libswscale/swscale.h>
 #include <stdlib.h>
 
@@ -10,7 +11,83 @@ struct video_decoder {
 	AVPacket *packet;
 	AVFrame *frame;
 	struct SwsContext *scaler;
+	uint64_t *frame_bytes; /* of all decoders */
 };
+
+#define ALIGNMENT 64 /* of rows, bytes: what vectors want */
+
+/* A frame's memory, and where it is counted. */
+struct held {
+	uint8_t *memory;
+	int size;
+	uint64_t *frame_bytes;
+};
+
+static void release(void *user, uint8_t *data)
+{
+	struct held *held = user;
+
+	(void)data;
+	*held->frame_bytes -= (uint64_t)held->size;
+	av_free(held->memory);
+	free(held);
+}
+
+static struct held *hold(uint64_t *frame_bytes, int size)
+{
+	struct held *held;
+
+	if (*frame_bytes + (uint64_t)size > VIDEO_FRAME_BYTES_MAX)
+		return NULL;
+	held = malloc(sizeof(*held));
+	if (!held)
+		return NULL;
+	held->memory = av_mallocz((size_t)size); /* damage leaves parts */
+	if (!held->memory) {
+		free(held);
+		return NULL;
+	}
+	held->size = size;
+	held->frame_bytes = frame_bytes;
+	*frame_bytes += (uint64_t)size;
+	return held;
+}
+
+/*
+ * libavcodec's memory for a frame. Its own pools never shrink, and a stream
+ * may ask for many large frames.
+ */
+static int get_buffer(AVCodecContext *codec, AVFrame *frame, int flags)
+{
+	struct video_decoder *d = codec->opaque;
+	int aligned[AV_NUM_DATA_POINTERS];
+	int width = frame->width, height = frame->height, size;
+	struct held *held;
+	uint8_t *begin;
+
+	(void)flags;
+	avcodec_align_dimensions2(codec, &width, &height, aligned);
+	/* So are rows of chroma. */
+	width = FFALIGN(width, 2 * ALIGNMENT);
+	size = av_image_get_buffer_size(frame->format, width, height,
+					ALIGNMENT);
+	if (size < 0 || size > INT32_MAX - 4 * ALIGNMENT)
+		return AVERROR(EINVAL);
+	held = hold(d->frame_bytes, size + 4 * ALIGNMENT);
+	if (!held)
+		return AVERROR(ENOMEM);
+	frame->buf[0] = av_buffer_create(held->memory, (size_t)held->size,
+					 release, held, 0);
+	if (!frame->buf[0]) {
+		release(held, NULL);
+		return AVERROR(ENOMEM);
+	}
+	begin = (uint8_t *)FFALIGN((uintptr_t)held->memory, ALIGNMENT);
+	av_image_fill_arrays(frame->data, frame->linesize, begin, frame->format,
+			     width, height, ALIGNMENT);
+	frame->extended_data = frame->data;
+	return 0;
+}
 
 static enum AVCodecID codec_id(uint8_t codec)
 {
@@ -28,7 +105,7 @@ static enum AVCodecID codec_id(uint8_t codec)
 }
 
 int video_decoder_new(struct video_decoder **decoder, uint8_t number,
-		      struct error *error)
+		      uint64_t *frame_bytes, struct error *error)
 {
 	const AVCodec *codec = avcodec_find_decoder(codec_id(number));
 	struct video_decoder *d;
@@ -40,11 +117,14 @@ int video_decoder_new(struct video_decoder **decoder, uint8_t number,
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return error_set(error, ENOMEM, "no memory for a stream");
+	d->frame_bytes = frame_bytes;
 	d->codec = avcodec_alloc_context3(codec);
 	d->packet = av_packet_alloc();
 	d->frame = av_frame_alloc();
 	if (d->codec && d->packet && d->frame) {
 		d->codec->thread_count = 1;
+		d->codec->opaque = d;
+		d->codec->get_buffer2 = get_buffer;
 		d->codec->flags |=
 			AV_CODEC_FLAG_LOW_DELAY | AV_CODEC_FLAG_BITEXACT;
 		d->codec->max_pixels = IMAGE_PIXELS_MAX;

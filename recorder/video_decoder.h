@@ -20,9 +20,18 @@ enum video_codec {
 
 struct video_decoder;
 
-/* -ENOTSUP for another codec or one that libavcodec lacks. */
+/*
+ * Bytes of frames that all decoders of a session keep; what libavcodec has
+ * beside them is about as much again.
+ */
+#define VIDEO_FRAME_BYTES_MAX (256u << 20)
+
+/*
+ * *frame_bytes counts for all of them. -ENOTSUP for another codec or one that
+ * libavcodec lacks.
+ */
 int video_decoder_new(struct video_decoder **decoder, uint8_t codec,
-		      struct error *error);
+		      uint64_t *frame_bytes, struct error *error);
 void video_decoder_free(struct video_decoder *decoder);
 /*
  * One frame's bytes. *image is the newest picture, for the caller to unref,
