@@ -88,6 +88,11 @@ static int take_picture(struct decoder *decoder, unsigned monitor, bool cursor,
 				 "the session shows no picture%s "
 				 "at that time",
 				 monitor ? " on that monitor" : "");
+	if ((uint64_t)width * height > PICTURE_PIXELS_MAX)
+		return error_set(error, EMSGSIZE,
+				 "a picture of %u x %u pixels is too large; "
+				 "take one monitor",
+				 width, height);
 	r = screen_new(&screen, decoder, width, height, cursor, error);
 	if (r)
 		return r;

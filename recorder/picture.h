@@ -11,6 +11,7 @@
 #include "recorder/error.h"
 
 #define PICTURE_AT_END INT64_MAX
+#define PICTURE_PIXELS_MAX (64u << 20) /* all monitors: 192 MiB */
 
 struct picture {
 	uint32_t width, height;
@@ -20,8 +21,9 @@ struct picture {
 /*
  * The screen `at` ns after the capture's first packet, or PICTURE_AT_END, in
  * the size it had then: all of it, or with monitor > 0 that one (screen.h);
- * with the pointer if wanted. -ENODATA: nothing was shown until then. A
- * damaged capture is read as far as it goes.
+ * with the pointer if wanted. -ENODATA: nothing was shown until then;
+ * -EMSGSIZE: side by side the monitors are too large. A damaged capture is
+ * read as far as it goes.
  *
  * Everything up to that moment is decoded, from the beginning, because later
  * pictures are made of earlier ones; nothing is encoded.

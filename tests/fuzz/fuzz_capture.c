@@ -183,7 +183,7 @@ static void read_all(int fd, bool whole)
 	struct picture *picture;
 	int steps = 0;
 
-	picture_render(fd, PICTURE_AT_END, true, &picture, &error);
+	picture_render(fd, PICTURE_AT_END, 0, true, &picture, &error);
 	picture_free(picture);
 	if (whole &&
 	    render(fd, no_file(), &options, cancel_late, &steps, &result,
