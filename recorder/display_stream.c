@@ -17,8 +17,7 @@
 struct stream {
 	uint32_t surface_id;
 	bool top_down;
-	uint8_t codec;          /* SPICE_VIDEO_CODEC_TYPE_* */
-	uint32_t width, height; /* of a frame */
+	uint8_t codec; /* SPICE_VIDEO_CODEC_TYPE_* */
 	pixman_box32_t dest;
 	struct bytes clip;           /* a Clip, owned bytes */
 	struct video_decoder *video; /* NULL for MJPEG */
@@ -75,9 +74,8 @@ static int create(struct display *d, struct bytes *in, struct error *error)
 	s->top_down = bytes_u8(in) & STREAM_TOP_DOWN;
 	s->codec = bytes_u8(in);
 	bytes_le64(in); /* stamp */
-	s->width = bytes_le32(in);
-	s->height = bytes_le32(in);
-	bytes_le64(in); /* size of the source in the guest */
+	bytes_le64(in); /* width and height of frames */
+	bytes_le64(in); /* of the source in the guest */
 	s->dest = display_read_rect(in);
 	r = set_clip(s, in, error);
 	if (!r && s->codec != VIDEO_CODEC_MJPEG)
@@ -106,9 +104,9 @@ static int decode(struct stream *s, struct bytes frame, struct image **image,
 	return r;
 }
 
+/* All of the frame, whatever size was announced, as viewers do. */
 static int show(struct display *d, struct stream *s, const struct image *image,
-		uint32_t width, uint32_t height, const pixman_box32_t *dest,
-		struct error *error)
+		const pixman_box32_t *dest, struct error *error)
 {
 	struct surface *surface = display_surface(d, s->surface_id, error);
 	struct raster_source source;
@@ -119,11 +117,6 @@ static int show(struct display *d, struct stream *s, const struct image *image,
 
 	if (!surface)
 		return -EBADMSG;
-	/* Codecs may round a frame up to whole blocks. */
-	if (width && width < image->width)
-		src.x2 = width;
-	if (height && height < image->height)
-		src.y2 = height;
 	if (display_read_clip(&clip, surface, dest, &region)) {
 		source = raster_image(image, &src, dest, 1);
 		r = raster_paint(surface, &region, &source,
@@ -139,7 +132,7 @@ static int show(struct display *d, struct stream *s, const struct image *image,
 static int data(struct display *d, bool sized, struct bytes *in,
 		struct error *error)
 {
-	uint32_t id = bytes_le32(in), width, height, size;
+	uint32_t id = bytes_le32(in), size;
 	struct image *image = NULL;
 	pixman_box32_t dest;
 	struct stream *s;
@@ -151,12 +144,9 @@ static int data(struct display *d, bool sized, struct bytes *in,
 		return 0;
 	s = d->streams[id];
 	bytes_le32(in); /* mm_time */
-	width = s->width;
-	height = s->height;
 	dest = s->dest;
 	if (sized) {
-		width = bytes_le32(in);
-		height = bytes_le32(in);
+		bytes_le64(in); /* width, height */
 		dest = display_read_rect(in);
 	}
 	size = bytes_le32(in);
@@ -165,7 +155,7 @@ static int data(struct display *d, bool sized, struct bytes *in,
 		return error_set(error, EBADMSG, "a frame is cut short");
 	r = decode(s, bytes_of(frame, size), &image, error);
 	if (!r && image)
-		r = show(d, s, image, width, height, &dest, error);
+		r = show(d, s, image, &dest, error);
 	image_unref(image);
 	return r;
 }

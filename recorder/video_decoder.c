@@ -148,6 +148,51 @@ void video_decoder_free(struct video_decoder *d)
 	free(d);
 }
 
+/*
+ * A stream that says nothing of its colours has those that GStreamer assumes
+ * (gst-plugins-base, video-info.c), with which servers encode and viewers
+ * decode: ITU-R BT.601 up to 576 lines, BT.2020 from 2160 on, else BT.709.
+ */
+static int matrix_by_height(int height)
+{
+	if (height >= 2160)
+		return SWS_CS_BT2020;
+	return height > 576 ? SWS_CS_ITU709 : SWS_CS_ITU601;
+}
+
+static int matrix_of(const AVFrame *f, enum AVCodecID codec)
+{
+	/* VP8 has a single value for it, which its encoders do not mean. */
+	switch (codec == AV_CODEC_ID_VP8 ? AVCOL_SPC_UNSPECIFIED
+					 : f->colorspace) {
+	case AVCOL_SPC_BT709:
+		return SWS_CS_ITU709;
+	case AVCOL_SPC_FCC:
+		return SWS_CS_FCC;
+	case AVCOL_SPC_BT470BG:
+	case AVCOL_SPC_SMPTE170M:
+		return SWS_CS_ITU601;
+	case AVCOL_SPC_SMPTE240M:
+		return SWS_CS_SMPTE240M;
+	case AVCOL_SPC_BT2020_NCL:
+	case AVCOL_SPC_BT2020_CL:
+		return SWS_CS_BT2020;
+	default:
+		return matrix_by_height(f->height);
+	}
+}
+
+static void set_colours(struct video_decoder *d)
+{
+	const AVFrame *f = d->frame;
+	int matrix = matrix_of(f, d->codec->codec_id);
+
+	sws_setColorspaceDetails(d->scaler, sws_getCoefficients(matrix),
+				 f->color_range == AVCOL_RANGE_JPEG,
+				 sws_getCoefficients(SWS_CS_DEFAULT), 1, 0,
+				 1 << 16, 1 << 16);
+}
+
 static int to_image(struct video_decoder *d, struct image **image,
 		    struct error *error)
 {
@@ -170,6 +215,7 @@ static int to_image(struct video_decoder *d, struct image **image,
 				 "a stream's pixel format %d is unknown",
 				 f->format);
 	}
+	set_colours(d);
 	planes[0] = (uint8_t *)(*image)->pixels;
 	strides[0] = (int)(*image)->stride * 4;
 	sws_scale(d->scaler, (const uint8_t *const *)f->data, f->linesize, 0,
