@@ -2,7 +2,7 @@
 #include "recorder/encoder_codec.h"
 
 #include <libavutil/channel_layout.h>
-#include <libavutil/opt.h>
+#include <libavutil/dict.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,20 +11,20 @@
 #define ANY (1u << ENCODER_MP4 | 1u << ENCODER_WEBM)
 
 static const char *const formats[] = {"mp4", "webm"};
-static const char *const video_names[] = {"h264", "vp9", "av1"};
-static const char *const audio_names[] = {"aac", "opus"};
+static const char *const video_names[] = {"", "h264", "vp9", "av1"};
+static const char *const audio_names[] = {"", "aac", "opus"};
 
 struct video {
 	unsigned formats; /* a bit for each */
 	const char *encoder, *lossless_encoder;
 	enum AVPixelFormat lossless_pixels;
 	unsigned crf, crf_most;
-	void (*set)(AVCodecContext *c, const struct encoder_options *o);
+	void (*set)(AVDictionary **d, const struct encoder_options *o);
 };
 
-static void set_h264(AVCodecContext *c, const struct encoder_options *o);
-static void set_vp9(AVCodecContext *c, const struct encoder_options *o);
-static void set_av1(AVCodecContext *c, const struct encoder_options *o);
+static void set_h264(AVDictionary **d, const struct encoder_options *o);
+static void set_vp9(AVDictionary **d, const struct encoder_options *o);
+static void set_av1(AVDictionary **d, const struct encoder_options *o);
 
 /*
  * AV1 by libaom, not by the faster SVT-AV1, which can neither be told where
@@ -52,7 +52,7 @@ static const struct {
 	const char *name;
 	int vp9, av1;
 } presets[] = {
-	{"ultrafast", 9, 10}, {"superfast", 8, 9}, {"veryfast", 8, 8},
+	{"ultrafast", 8, 10}, {"superfast", 8, 9}, {"veryfast", 8, 8},
 	{"faster", 7, 7},     {"fast", 6, 7},      {"medium", 5, 6},
 	{"slow", 5, 5},       {"slower", 5, 5},    {"veryslow", 5, 5},
 };
@@ -61,7 +61,7 @@ static const struct {
 
 static int by_name(const char *const *names, unsigned count, const char *name)
 {
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; *name && i < count; i++)
 		if (!strcmp(names[i], name))
 			return (int)i;
 	return -1;
@@ -88,6 +88,20 @@ static int preset_of(const char *name)
 		if (!strcmp(presets[i].name, name))
 			return (int)i;
 	return -1;
+}
+
+void encoder_codec_choose(struct encoder_options *o)
+{
+	bool webm = o->format == ENCODER_WEBM;
+
+	if (!o->video)
+		o->video = webm ? ENCODER_VP9 : ENCODER_H264;
+	if (!o->audio)
+		o->audio = webm ? ENCODER_OPUS : ENCODER_AAC;
+	if (!o->crf && !o->lossless)
+		o->crf = videos[o->video].crf;
+	if (!o->preset)
+		o->preset = "veryfast";
 }
 
 int encoder_codec_check(const struct encoder_options *o, struct error *error)
@@ -121,14 +135,16 @@ int encoder_codec_check(const struct encoder_options *o, struct error *error)
 	return 0;
 }
 
-static void set_h264(AVCodecContext *c, const struct encoder_options *o)
+static void set_h264(AVDictionary **d, const struct encoder_options *o)
 {
-	av_opt_set(c->priv_data, "preset", o->preset, 0);
-	if (o->lossless)
-		av_opt_set_int(c->priv_data, "qp", 0, 0);
-	else
-		av_opt_set_int(c->priv_data, "crf", o->crf, 0);
-	av_opt_set_int(c->priv_data, "forced-idr", 1, 0);
+	av_dict_set(d, "preset", o->preset, 0);
+	if (o->lossless) {
+		av_dict_set_int(d, "qp", 0, 0);
+		av_dict_set_int(d, "bf", 0, 0);
+	} else {
+		av_dict_set_int(d, "crf", o->crf, 0);
+	}
+	av_dict_set_int(d, "forced-idr", 1, 0);
 }
 
 /* Columns of tiles that threads can share: at least 256 px wide each. */
@@ -142,38 +158,36 @@ static int tile_columns(const struct encoder_options *o)
 	return log2;
 }
 
-static void set_vp9(AVCodecContext *c, const struct encoder_options *o)
+static void set_vp9(AVDictionary **d, const struct encoder_options *o)
 {
-	void *p = c->priv_data;
-
-	av_opt_set(p, "deadline", "realtime", 0);
-	av_opt_set_int(p, "cpu-used", presets[preset_of(o->preset)].vp9, 0);
-	av_opt_set_int(p, "row-mt", 1, 0);
-	av_opt_set_int(p, "tile-columns", tile_columns(o), 0);
-	av_opt_set_int(p, "lag-in-frames", 0, 0);
-	av_opt_set_int(p, "auto-alt-ref", 0, 0);
-	av_opt_set(p, "tune-content", "screen", 0);
+	av_dict_set(d, "deadline", "realtime", 0);
+	av_dict_set_int(d, "cpu-used", presets[preset_of(o->preset)].vp9, 0);
+	av_dict_set_int(d, "row-mt", 1, 0);
+	av_dict_set_int(d, "tile-columns", tile_columns(o), 0);
+	av_dict_set_int(d, "lag-in-frames", 0, 0);
+	av_dict_set_int(d, "auto-alt-ref", 0, 0);
+	av_dict_set(d, "tune-content", "screen", 0);
 	if (o->lossless)
-		av_opt_set_int(p, "lossless", 1, 0);
+		av_dict_set_int(d, "lossless", 1, 0);
 	else
-		av_opt_set_int(p, "crf", o->crf, 0);
+		av_dict_set_int(d, "crf", o->crf, 0);
 }
 
-static void set_av1(AVCodecContext *c, const struct encoder_options *o)
+static void set_av1(AVDictionary **d, const struct encoder_options *o)
 {
-	void *p = c->priv_data;
+	char more[64];
 
-	av_opt_set(p, "usage", "realtime", 0);
-	av_opt_set_int(p, "cpu-used", presets[preset_of(o->preset)].av1, 0);
-	av_opt_set_int(p, "row-mt", 1, 0);
-	av_opt_set_int(p, "tile-columns", tile_columns(o), 0);
-	av_opt_set_int(p, "lag-in-frames", 0, 0);
-	av_opt_set(p, "aom-params",
-		   o->lossless ? "tune-content=screen:lossless=1"
-			       : "tune-content=screen",
-		   0);
+	av_dict_set(d, "usage", "realtime", 0);
+	av_dict_set_int(d, "row-mt", 1, 0);
+	av_dict_set_int(d, "tile-columns", tile_columns(o), 0);
+	av_dict_set_int(d, "lag-in-frames", 0, 0);
+	/* Of its own option libavcodec knows the speeds up to 8 only. */
+	snprintf(more, sizeof(more), "tune-content=screen:cpu-used=%d%s",
+		 presets[preset_of(o->preset)].av1,
+		 o->lossless ? ":lossless=1" : "");
+	av_dict_set(d, "aom-params", more, 0);
 	if (!o->lossless)
-		av_opt_set_int(p, "crf", o->crf, 0);
+		av_dict_set_int(d, "crf", o->crf, 0);
 }
 
 static int make_context(AVCodecContext **codec, const char *encoder,
@@ -193,11 +207,16 @@ static int make_context(AVCodecContext **codec, const char *encoder,
 	return 0;
 }
 
-static int open_context(AVCodecContext *c, struct error *error)
+/* Takes the settings; each must be one that the encoder knows. */
+static int open_context(AVCodecContext *c, AVDictionary **settings,
+			struct error *error)
 {
-	int r = avcodec_open2(c, c->codec, NULL);
+	int r = avcodec_open2(c, c->codec, settings);
 	char what[60];
 
+	if (r >= 0 && av_dict_count(*settings))
+		r = AVERROR_OPTION_NOT_FOUND;
+	av_dict_free(settings);
 	if (r >= 0)
 		return 0;
 	snprintf(what, sizeof(what), "start %s", c->codec->name);
@@ -216,7 +235,7 @@ int encoder_codec_video(AVCodecContext **codec, const struct encoder_options *o,
 			struct error *error)
 {
 	const struct video *v = &videos[o->video];
-	struct encoder_options settings = *o;
+	AVDictionary *settings = NULL;
 	AVCodecContext *c;
 	int r = make_context(
 		codec, o->lossless ? v->lossless_encoder : v->encoder, error);
@@ -224,8 +243,6 @@ int encoder_codec_video(AVCodecContext **codec, const struct encoder_options *o,
 	if (r)
 		return r;
 	c = *codec;
-	if (!settings.crf)
-		settings.crf = v->crf;
 	c->width = (int)o->width;
 	c->height = (int)o->height;
 	c->pix_fmt = o->lossless ? v->lossless_pixels : AV_PIX_FMT_YUV420P;
@@ -236,13 +253,14 @@ int encoder_codec_video(AVCodecContext **codec, const struct encoder_options *o,
 	c->bit_rate = 0;
 	c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
 	set_colours(c, o->lossless);
-	v->set(c, &settings);
-	return open_context(c, error);
+	v->set(&settings, o);
+	return open_context(c, &settings, error);
 }
 
 int encoder_codec_audio(AVCodecContext **codec, const struct encoder_options *o,
 			struct error *error)
 {
+	AVDictionary *settings = NULL;
 	AVCodecContext *c;
 	int r = make_context(codec, audios[o->audio].encoder, error);
 
@@ -258,6 +276,6 @@ int encoder_codec_audio(AVCodecContext **codec, const struct encoder_options *o,
 	c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_BITEXACT;
 	av_channel_layout_default(&c->ch_layout, ENCODER_CHANNELS);
 	if (o->audio == ENCODER_AAC)
-		av_opt_set(c->priv_data, "aac_coder", "fast", 0);
-	return open_context(c, error);
+		av_dict_set(&settings, "aac_coder", "fast", 0);
+	return open_context(c, &settings, error);
 }

@@ -22,8 +22,13 @@
 #define ENCODER_TIME_BASE 90000 /* of video, per second */
 
 enum encoder_format { ENCODER_MP4, ENCODER_WEBM };
-enum encoder_video { ENCODER_H264, ENCODER_VP9, ENCODER_AV1 };
-enum encoder_audio { ENCODER_AAC, ENCODER_OPUS };
+enum encoder_video {
+	ENCODER_VIDEO_USUAL, /* of the format */
+	ENCODER_H264,
+	ENCODER_VP9,
+	ENCODER_AV1
+};
+enum encoder_audio { ENCODER_AUDIO_USUAL, ENCODER_AAC, ENCODER_OPUS };
 enum encoder_sound { ENCODER_GUEST, ENCODER_MICROPHONE, ENCODER_SOUNDS };
 
 struct encoder_options {
@@ -34,7 +39,7 @@ struct encoder_options {
 	uint32_t width, height;   /* px, even */
 	unsigned fps;             /* what rate control expects */
 	unsigned crf;             /* lower is better: 1..51 of H.264, 1..63 of
-				   * the others; 0 = the codec's usual one, or
+				   * the others; 0 = the usual one, or
 				   * lossless */
 	const char *preset;       /* a name of libx264's: "veryfast" … */
 	unsigned threads;         /* of the video codec; the same number gives
@@ -48,6 +53,12 @@ struct encoder_options {
 int encoder_format_by_name(const char *name);
 int encoder_video_by_name(const char *name);
 int encoder_audio_by_name(const char *name);
+
+/*
+ * Puts what is usual where nothing was chosen: H.264 and AAC into MP4, VP9
+ * and Opus into WebM, the codec's quality, "veryfast".
+ */
+void encoder_codec_choose(struct encoder_options *o);
 
 /* -EINVAL with the reason when no file can be made like this. */
 int encoder_codec_check(const struct encoder_options *o, struct error *error);

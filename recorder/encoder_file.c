@@ -8,6 +8,7 @@
 #include "recorder/encoder_file.h"
 
 #include <errno.h>
+#include <libavcodec/bsf.h>
 #include <libavformat/avformat.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +217,59 @@ static int add_tracks(struct file *f, const struct encoder_options *o,
 	return r;
 }
 
+static int next_packet(struct file *f, unsigned track, struct error *error)
+{
+	int r = encoder_log_next(f->log, track, f->heads[track], error);
+
+	f->more[track] = r == 1;
+	return r < 0 ? r : 0;
+}
+
+static int copy_extradata(AVCodecParameters *to, const AVPacket *from)
+{
+	size_t size;
+	const uint8_t *data =
+		av_packet_get_side_data(from, AV_PKT_DATA_NEW_EXTRADATA, &size);
+
+	if (!data)
+		return 0;
+	to->extradata = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE);
+	if (!to->extradata)
+		return AVERROR(ENOMEM);
+	memcpy(to->extradata, data, size);
+	to->extradata_size = (int)size;
+	return 0;
+}
+
+/* An AV1 encoder tells what belongs into the file's head in a packet only. */
+static int extract_extradata(struct file *f, struct error *error)
+{
+	AVCodecParameters *par = f->format->streams[0]->codecpar;
+	AVPacket *copy = NULL;
+	AVBSFContext *filter = NULL;
+	int r;
+
+	if (par->codec_id != AV_CODEC_ID_AV1 || par->extradata_size ||
+	    !f->more[0])
+		return 0;
+	r = av_bsf_list_parse_str("extract_extradata", &filter);
+	if (r >= 0)
+		r = avcodec_parameters_copy(filter->par_in, par);
+	if (r >= 0)
+		r = av_bsf_init(filter);
+	if (r >= 0 && !(copy = av_packet_clone(f->heads[0])))
+		r = AVERROR(ENOMEM);
+	if (r >= 0)
+		r = av_bsf_send_packet(filter, copy);
+	if (r >= 0)
+		r = av_bsf_receive_packet(filter, copy);
+	if (r >= 0)
+		r = copy_extradata(par, copy);
+	av_packet_free(&copy);
+	av_bsf_free(&filter);
+	return r < 0 ? encoder_error(error, r, "begin the video file") : 0;
+}
+
 static int begin(struct file *f, struct error *error)
 {
 	AVDictionary *options = NULL;
@@ -227,14 +281,6 @@ static int begin(struct file *f, struct error *error)
 	r = avformat_write_header(f->format, &options);
 	av_dict_free(&options);
 	return r < 0 ? encoder_error(error, r, "begin the video file") : 0;
-}
-
-static int next_packet(struct file *f, unsigned track, struct error *error)
-{
-	int r = encoder_log_next(f->log, track, f->heads[track], error);
-
-	f->more[track] = r == 1;
-	return r < 0 ? r : 0;
 }
 
 /* The track whose next packet is due; -1 at the end. */
@@ -272,8 +318,6 @@ static int write_packets(struct file *f,
 	uint64_t all, read;
 	int r = 0, track;
 
-	for (unsigned i = 0; !r && i < f->count; i++)
-		r = next_packet(f, i, error);
 	for (unsigned n = 0; !r && (track = first_track(f)) >= 0; n++) {
 		encoder_log_size(f->log, &all, &read);
 		if (progress && n % PROGRESS_PACKETS == 0 &&
@@ -306,6 +350,10 @@ int encoder_file_write(int fd, const struct encoder_options *options,
 
 	if (!r)
 		r = add_tracks(&f, options, tracks, error);
+	for (unsigned i = 0; !r && i < f.count; i++)
+		r = next_packet(&f, i, error);
+	if (!r)
+		r = extract_extradata(&f, error);
 	if (!r)
 		r = begin(&f, error);
 	if (!r)

@@ -18,10 +18,11 @@ struct encoder_track {
 	unsigned number;
 
 	/* of video */
-	int64_t times[TIMES]; /* of the last frames */
-	uint64_t frames;      /* given */
-	uint64_t packets;     /* of them out, with those in the log */
-	bool begun;           /* a frame was encoded */
+	int64_t times[TIMES];   /* of the last frames */
+	uint64_t frames;        /* given */
+	uint64_t packets;       /* of them out, with those in the log */
+	uint64_t first_packets; /* those in the log */
+	bool begun;             /* a frame was encoded */
 
 	/* of sound, in samples */
 	AVFrame *sound;
@@ -94,7 +95,7 @@ void encoder_track_begin(struct encoder_track *t, struct encoder_log *log,
 
 	t->log = log;
 	t->number = number;
-	t->packets = kept->packets;
+	t->packets = t->first_packets = kept->packets;
 	if (!t->sound || !kept->packets)
 		return;
 	t->kept = true;
@@ -106,14 +107,14 @@ void encoder_track_begin(struct encoder_track *t, struct encoder_log *log,
 /*
  * A decoder may wait for has_b_frames frames before it shows the first, so a
  * packet's decoding time is the time of the frame that many before. That is
- * what the codec says as well, but for its first packets, which behind a
- * seam are not the first of the file.
+ * what the codec says as well, but for its first packets, before which it
+ * knows of no frames. Behind a seam there are.
  */
 static void set_decoding_time(struct encoder_track *t)
 {
 	uint64_t delay = (uint64_t)t->codec->has_b_frames;
 
-	if (t->packets >= delay)
+	if (t->first_packets && t->packets < t->first_packets + delay)
 		t->packet->dts = t->times[(t->packets - delay) % TIMES];
 	t->packets++;
 }

@@ -56,7 +56,6 @@ struct render {
 static void fill_in(struct render_options *o)
 {
 	o->fps = o->fps ? o->fps : 30;
-	o->preset = o->preset ? o->preset : "veryfast";
 	o->threads = o->threads ? o->threads : 2;
 	o->key_seconds = o->key_seconds ? o->key_seconds : 10;
 	o->sound_bitrate = o->sound_bitrate ? o->sound_bitrate : 128000;
@@ -64,7 +63,7 @@ static void fill_in(struct render_options *o)
 
 static struct encoder_options encoder_options(const struct render_options *o)
 {
-	return (struct encoder_options){
+	struct encoder_options options = {
 		.format = o->format,
 		.video = o->video,
 		.audio = o->audio,
@@ -76,6 +75,9 @@ static struct encoder_options encoder_options(const struct render_options *o)
 		.keyframe_frames = o->key_seconds * o->fps,
 		.sound_bitrate = o->sound_bitrate,
 	};
+
+	encoder_codec_choose(&options);
+	return options;
 }
 
 int render_check(const struct render_options *options, struct error *error)
@@ -384,8 +386,7 @@ static int start(struct render *r, int out_fd, int partial_fd,
 	encode.width = r->result->width;
 	encode.height = r->result->height;
 	decode.sound = sink(r, ENCODER_GUEST, r->survey.sound);
-	decode.microphone =
-		sink(r, ENCODER_MICROPHONE, r->survey.microphone);
+	decode.microphone = sink(r, ENCODER_MICROPHONE, r->survey.microphone);
 	for (unsigned i = 0; i < ENCODER_SOUNDS; i++)
 		encode.sounds[i] = r->lines[i].there;
 	bad = identify(r, id, error);

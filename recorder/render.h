@@ -35,8 +35,8 @@
 
 struct render_options {             /* 0 or NULL: the default in brackets */
 	enum encoder_format format; /* [MP4] */
-	enum encoder_video video;   /* [H.264] */
-	enum encoder_audio audio;   /* [AAC] */
+	enum encoder_video video;   /* [what is usual in it] */
+	enum encoder_audio audio;   /* [what is usual in it] */
 	bool lossless;              /* RGB as it was, and much larger */
 	bool no_sound;              /* leave all sound out */
 	bool no_cursor;             /* leave the pointer out */
