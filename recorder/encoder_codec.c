@@ -27,16 +27,17 @@ static void set_vp9(AVDictionary **d, const struct encoder_options *o);
 static void set_av1(AVDictionary **d, const struct encoder_options *o);
 
 /*
- * AV1 by libaom, not by the faster SVT-AV1, which can neither be told where
- * a key frame is to be nor encode RGB.
+ * AV1 by libaom, not by the faster SVT-AV1, which cannot be told where a key
+ * frame is to be. What libaom 3.6 calls lossless is not at the speeds that
+ * are of use here: some pixels of RGB come back changed.
  */
 static const struct video videos[] = {
 	[ENCODER_H264] = {1u << ENCODER_MP4, "libx264", "libx264rgb",
 			  AV_PIX_FMT_BGR0, 23, 51, set_h264},
 	[ENCODER_VP9] = {ANY, "libvpx-vp9", "libvpx-vp9", AV_PIX_FMT_GBRP, 32,
 			 63, set_vp9},
-	[ENCODER_AV1] = {ANY, "libaom-av1", "libaom-av1", AV_PIX_FMT_GBRP, 32,
-			 63, set_av1},
+	[ENCODER_AV1] = {ANY, "libaom-av1", NULL, AV_PIX_FMT_NONE, 32, 63,
+			 set_av1},
 };
 
 static const struct {
@@ -118,6 +119,10 @@ int encoder_codec_check(const struct encoder_options *o, struct error *error)
 		return error_set(error, EINVAL,
 				 "%s does not go into a %s file; use opus",
 				 audio_names[o->audio], formats[o->format]);
+	if (o->lossless && !v->lossless_encoder)
+		return error_set(error, EINVAL,
+				 "%s cannot be lossless; use h264 or vp9",
+				 video_names[o->video]);
 	if (o->lossless && o->crf)
 		return error_set(error, EINVAL,
 				 "a lossless video has no quality to choose; "
@@ -182,12 +187,10 @@ static void set_av1(AVDictionary **d, const struct encoder_options *o)
 	av_dict_set_int(d, "tile-columns", tile_columns(o), 0);
 	av_dict_set_int(d, "lag-in-frames", 0, 0);
 	/* Of its own option libavcodec knows the speeds up to 8 only. */
-	snprintf(more, sizeof(more), "tune-content=screen:cpu-used=%d%s",
-		 presets[preset_of(o->preset)].av1,
-		 o->lossless ? ":lossless=1" : "");
+	snprintf(more, sizeof(more), "tune-content=screen:cpu-used=%d",
+		 presets[preset_of(o->preset)].av1);
 	av_dict_set(d, "aom-params", more, 0);
-	if (!o->lossless)
-		av_dict_set_int(d, "crf", o->crf, 0);
+	av_dict_set_int(d, "crf", o->crf, 0);
 }
 
 static int make_context(AVCodecContext **codec, const char *encoder,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "recorder/decoder.h"
+#include "recorder/render.h"
 #include "recorder/screen.h"
 
 #define ASK_ITEMS 4096
@@ -14,6 +15,9 @@ struct surveyor {
 	struct decoder *decoder;
 	unsigned monitor;
 	EVP_MD_CTX *hash;
+	/* The size of this moment, and since when it is. */
+	uint32_t width, height;
+	uint64_t since;
 	int (*wanted)(void *user);
 	void *user;
 };
@@ -30,6 +34,17 @@ static int digest(struct surveyor *v, const struct capture_item *item,
 		       : error_set(error, ENOMEM, "no memory for a digest");
 }
 
+/* A size that was there for a moment only, between two messages, is none. */
+static void settle(struct surveyor *v, uint64_t now)
+{
+	struct survey *s = v->survey;
+
+	if (now - v->since < RENDER_SETTLE)
+		return;
+	s->width = v->width > s->width ? v->width : s->width;
+	s->height = v->height > s->height ? v->height : s->height;
+}
+
 static int look(struct surveyor *v, const struct capture_item *item,
 		struct error *error)
 {
@@ -39,19 +54,18 @@ static int look(struct surveyor *v, const struct capture_item *item,
 
 	if (!s->first_time)
 		s->first_time = item->time;
-	if (item->time > s->last_time)
-		s->last_time = item->time;
+	s->last_time = item->time;
 	r = digest(v, item, error);
 	if (!r)
 		r = decoder_feed(v->decoder, item, error);
 	if (r || item->kind != CAPTURE_MESSAGE ||
 	    !display_follows_layout(item->type))
 		return r;
+	settle(v, item->time);
 	screen_size(v->decoder, &width, &height);
 	s->pictures |= width > 0;
-	screen_monitor_size(v->decoder, v->monitor, &width, &height);
-	s->width = width > s->width ? width : s->width;
-	s->height = height > s->height ? height : s->height;
+	screen_monitor_size(v->decoder, v->monitor, &v->width, &v->height);
+	v->since = item->time;
 	return 0;
 }
 
@@ -75,6 +89,7 @@ static int read_all(struct surveyor *v, struct capture_reader *reader,
 		snprintf(s->damage, sizeof(s->damage), "%s", error->text);
 		r = 0;
 	}
+	settle(v, UINT64_MAX);
 	s->sound = decoder_had_sound(v->decoder);
 	s->microphone = decoder_had_microphone(v->decoder);
 	if (!r && !EVP_DigestFinal_ex(v->hash, s->digest, NULL))

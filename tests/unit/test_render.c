@@ -2,8 +2,6 @@
  * A capture made by hand, rendered: size, times, colours, sound, few frames
  * for a still screen, the same bytes each time, and a cut capture.
  */
-#include "recorder/capture_writer.h"
-#include "recorder/link.h"
 #include "recorder/picture.h"
 #include "recorder/render.h"
 
@@ -17,125 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define BEGIN 1700000000000000000u /* ns since 1970 */
-#define MS UINT64_C(1000000)
-
-enum { DISPLAY = 2, PLAYBACK = 5 };
-
-struct recording {
-	struct capture_pool *pool;
-	struct capture_writer *writer;
-	uint64_t now; /* ns since BEGIN */
-	int fd, display, playback;
-};
-
-static void add(struct recording *r, int channel,
-		enum capture_direction direction, struct buffer *bytes)
-{
-	assert_int_equal(capture_writer_add(r->writer, channel, direction,
-					    BEGIN + r->now, bytes->data,
-					    bytes->size, NULL),
-			 0);
-	buffer_free(bytes);
-}
-
-static int open_channel(struct recording *r, uint8_t type)
-{
-	struct link_mess mess = {.connection_id = 1, .channel_type = type};
-	struct link_reply reply = {0};
-	struct buffer b = {0};
-	int channel =
-		capture_writer_open_channel(r->writer, BEGIN + r->now, NULL);
-
-	link_caps_set(&mess.common, 0, true);
-	link_caps_set(&mess.common, 3, true);
-	reply.common = mess.common;
-	link_mess_build(&b, &mess);
-	add(r, channel, CAPTURE_TO_GUEST, &b);
-	link_reply_build(&b, &reply);
-	add(r, channel, CAPTURE_TO_CLIENT, &b);
-	buffer_put_le32(&b, 1);
-	add(r, channel, CAPTURE_TO_GUEST, &b);
-	memset(buffer_grow(&b, LINK_TICKET_SIZE), 0, LINK_TICKET_SIZE);
-	add(r, channel, CAPTURE_TO_GUEST, &b);
-	buffer_put_le32(&b, 0);
-	add(r, channel, CAPTURE_TO_CLIENT, &b);
-	return channel;
-}
-
-/* Puts the mini header in front. */
-static void send(struct recording *r, int channel, uint16_t type,
-		 struct buffer *body)
-{
-	struct buffer b = {0};
-
-	buffer_put_le16(&b, type);
-	buffer_put_le32(&b, (uint32_t)body->size);
-	buffer_put(&b, body->data, body->size);
-	buffer_free(body);
-	add(r, channel, CAPTURE_TO_CLIENT, &b);
-}
-
-static void put_numbers(struct buffer *b, int count, ...)
-{
-	va_list list;
-
-	va_start(list, count);
-	while (count--)
-		buffer_put_le32(b, va_arg(list, uint32_t));
-	va_end(list);
-}
-
-static void screen_of(struct recording *r, uint32_t width, uint32_t height)
-{
-	struct buffer b = {0};
-
-	if (r->now) {
-		put_numbers(&b, 1, 0);
-		send(r, r->display, 315, &b);
-	}
-	put_numbers(&b, 5, 0, width, height, 32, 1);
-	send(r, r->display, 314, &b);
-	send(r, r->display, 102, &b);
-}
-
-static void fill(struct recording *r, uint32_t width, uint32_t height,
-		 uint32_t colour)
-{
-	struct buffer b = {0};
-
-	put_numbers(&b, 5, 0, 0, 0, height, width);
-	buffer_put_u8(&b, 0);
-	buffer_put_u8(&b, 1);
-	buffer_put_le32(&b, colour);
-	buffer_put_le16(&b, 8);
-	buffer_put_u8(&b, 0);
-	put_numbers(&b, 3, 0, 0, 0);
-	send(r, r->display, 302, &b);
-}
-
-/* A second of a square wave of 500 Hz in packets of 10 ms. */
-static void sound(struct recording *r)
-{
-	struct buffer b = {0};
-
-	put_numbers(&b, 1, 2);
-	buffer_put_le16(&b, 1);
-	put_numbers(&b, 2, 48000, 5000);
-	send(r, r->playback, 103, &b);
-	for (int packet = 0; packet < 100; packet++) {
-		buffer_put_le32(&b, 5000 + packet * 10);
-		for (int i = 0; i < 480; i++) {
-			uint16_t v = i / 48 & 1 ? 8000 : (uint16_t)-8000;
-
-			buffer_put_le16(&b, v);
-			buffer_put_le16(&b, v);
-		}
-		send(r, r->playback, 101, &b);
-		r->now += 10 * MS;
-	}
-	send(r, r->playback, 104, &b);
-}
+#include "tests/unit/render_capture.h"
 
 /*
  * 0 s: 100 x 60, red. 2 s: green. 3 s: 161 x 90, blue. 4 s: a second of
@@ -163,21 +43,7 @@ static void play(struct recording *r)
 
 static int make_capture(void)
 {
-	struct capture_session session = {.id = "test"};
-	uint8_t digest[CAPTURE_DIGEST_SIZE];
-	struct recording r = {.fd = memfd_create("capture", 0)};
-	int copy = dup(r.fd);
-
-	assert_int_equal(capture_pool_new(&r.pool, 1, NULL), 0);
-	assert_int_equal(
-		capture_writer_new(&r.writer, r.pool, r.fd, &session, NULL), 0);
-	play(&r);
-	assert_int_equal(capture_writer_finish(r.writer, NULL), 0);
-	while (!capture_writer_finished(r.writer, digest, NULL))
-		usleep(1000);
-	capture_writer_free(r.writer);
-	capture_pool_free(r.pool);
-	return copy;
+	return record(play);
 }
 
 static int render_it(int capture, struct render_result *result)
