@@ -22,9 +22,11 @@ struct bytes {
 	bool bad;		/* something did not fit */
 };
 
+/* data may be NULL when there are none. */
 static inline struct bytes bytes_of(const void *data, size_t size)
 {
-	return (struct bytes){.data = data, .size = size};
+	return (struct bytes){.data = data ? data : (const uint8_t *)"",
+			      .size = size};
 }
 
 static inline size_t bytes_left(const struct bytes *b)

@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct display *display;
 	pixman_box32_t part;
 
-	if (image_cache_new(&images, IMAGE_CACHE_PIXELS, NULL) || glz_window_new(&window, NULL) ||
+	if (image_cache_new(&images, IMAGE_CACHE_PIXELS, NULL) ||
+	    glz_window_new(&window, NULL) ||
 	    display_new(&display, images, window, NULL))
 		abort();
 	for (uint32_t id = 0; id < MESSAGE_SURFACES; id++)

@@ -110,7 +110,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buffer b = {0};
 
 	av_log_set_level(AV_LOG_QUIET);
-	if (image_cache_new(&images, IMAGE_CACHE_PIXELS, NULL) || glz_window_new(&window, NULL) ||
+	if (image_cache_new(&images, IMAGE_CACHE_PIXELS, NULL) ||
+	    glz_window_new(&window, NULL) ||
 	    display_new(&display, images, window, NULL))
 		abort();
 	for (unsigned i = 0; i < 5; i++)
