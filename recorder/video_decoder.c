@@ -123,6 +123,7 @@ int video_decoder_new(struct video_decoder **decoder, uint8_t number,
 	d->frame = av_frame_alloc();
 	if (d->codec && d->packet && d->frame) {
 		d->codec->thread_count = 1;
+		d->codec->thread_type = FF_THREAD_SLICE;
 		d->codec->opaque = d;
 		d->codec->get_buffer2 = get_buffer;
 		d->codec->flags |=

@@ -1,6 +1,10 @@
 /*
  * Video of a stream that is not MJPEG, by libavcodec: one thread, bit-exact,
  * every frame shown as soon as it is there.
+ *
+ * Pixels are within 5 of a component, 3 in the mean, of those that
+ * spice-client-glib's GStreamer makes of the same frames (measured with
+ * tests/oracle; MJPEG, which is not decoded here, is equal).
  */
 #ifndef RECORDER_VIDEO_DECODER_H
 #define RECORDER_VIDEO_DECODER_H
