@@ -16,8 +16,8 @@
 #include "recorder/yuv.h"
 
 #define SECOND 1000000000u
-#define SOUND_LAG (2u * SECOND)     /* silence is filled in that late */
-#define SOUND_OVERLAP (SECOND / 20) /* less is put up with */
+#define SOUND_LAG (2u * SECOND)      /* silence is filled in that late */
+#define SOUND_OVERLAP (SECOND / 100) /* less is put up with */
 #define PROGRESS_ITEMS 256
 #define ENCODED 0.97 /* of all that is to do; the rest is writing */
 #define FPS_MAX 120
