@@ -145,7 +145,7 @@ static int check_trouble(struct lockstep *s, struct error *error)
 		return 0;
 	s->trouble = sum;
 	return error_set(error, ERANGE, "our decoder left a message out: %s",
-			 t->first);
+			 t->first[0] ? t->first : t->first_undrawn);
 }
 
 static const char *name_of(const struct lane *lane, uint16_t type)

@@ -208,6 +208,10 @@ static void rop3(struct sketch *s)
 	r->scale_mode = (uint8_t)pick(0, 1);
 	r->rop3 = any_code();
 	any_brush(s, &r->brush, false);
+	/* The reference reads beside a pattern that begins further on. */
+	if (r->brush.type == SPICE_BRUSH_TYPE_PATTERN)
+		r->brush.u.pattern.pos = (QXLPoint){box->left - pick(0, 90),
+						    box->top - pick(0, 90)};
 	any_mask(s, &r->mask);
 }
 
@@ -300,18 +304,21 @@ static QXLPHYSICAL any_path(struct sketch *s)
 {
 	uint8_t space[1024], *at = space;
 	int segments = pick(1, 4);
+	bool ended = true;
 	QXLPath *path;
 
 	for (int i = 0; i < segments; i++) {
-		uint32_t flags = QXL_PATH_END, count = (uint32_t)pick(2, 6);
+		uint32_t flags = ended ? QXL_PATH_BEGIN : 0;
+		uint32_t count = (uint32_t)pick(2, 6);
 
-		flags |= i == 0 || chance(2) ? QXL_PATH_BEGIN : 0;
-		flags |= chance(4) ? QXL_PATH_CLOSE : 0;
-		if (chance(3)) {
+		/* A curve begins with a line's last point. */
+		if (!(flags & QXL_PATH_BEGIN) && chance(2)) {
 			flags |= QXL_PATH_BEZIER;
-			count = 3 * (uint32_t)pick(1, 2) +
-				(flags & QXL_PATH_BEGIN ? 1 : 0);
+			count = 3 * (uint32_t)pick(1, 2);
 		}
+		ended = i + 1 == segments || chance(2);
+		flags |= ended ? QXL_PATH_END : 0;
+		flags |= ended && chance(2) ? QXL_PATH_CLOSE : 0;
 		add_segment(&at, &s->drawable->bbox, flags, count);
 	}
 	path = command_alloc(s->command, sizeof(*path) + (size_t)(at - space));

@@ -151,21 +151,41 @@ static void put_rect(struct buffer *out, uint32_t x, uint32_t y, uint32_t width,
 	buffer_put_le32(out, x + width);
 }
 
-/* The bytes of a message from base to image; `alpha`: 255 - A of each. */
+/*
+ * How to see a surface: colours by a bitwise OR onto black, which takes all
+ * 32 bits; those of 16 bits by blending, as nothing else may change the
+ * depth; surfaces of alpha alone by what they leave of white.
+ */
+enum method { OR, OVER_BLACK, OVER_WHITE };
+
+static enum method method_of(uint32_t format)
+{
+	switch (format) {
+	case SURFACE_32_XRGB:
+	case SURFACE_32_ARGB:
+		return OR;
+	case SURFACE_16_555:
+	case SURFACE_16_565:
+		return OVER_BLACK;
+	}
+	return OVER_WHITE;
+}
+
+/* The bytes of a DRAW_COPY or DRAW_ALPHA_BLEND, from base to image. */
 static void put_message(struct buffer *out, const struct piece *piece,
-			bool alpha)
+			enum method method)
 {
 	buffer_put_le32(out, 0); /* on the primary */
 	put_rect(out, 0, 0, piece->width, piece->height);
 	buffer_put_u8(out, SPICE_CLIP_TYPE_NONE);
-	if (alpha) {
+	if (method != OR) {
 		buffer_put_u8(out, 0);
 		buffer_put_u8(out, 255);
 	}
-	buffer_put_le32(out, alpha ? 43 : 57);
+	buffer_put_le32(out, method == OR ? 57 : 43);
 	put_rect(out, piece->x, piece->y, piece->width, piece->height);
-	if (!alpha) {
-		buffer_put_le16(out, SPICE_ROPD_OP_PUT);
+	if (method == OR) {
+		buffer_put_le16(out, SPICE_ROPD_OP_OR);
 		buffer_put_u8(out, SPICE_IMAGE_SCALE_MODE_NEAREST);
 		buffer_put_u8(out, 0); /* no mask */
 		buffer_put_le64(out, 0);
@@ -179,17 +199,16 @@ static void put_message(struct buffer *out, const struct piece *piece,
 	buffer_put_le32(out, piece->id);
 }
 
-static int lay(struct gtk_channel *gtk, const struct piece *piece, bool alpha,
-	       struct error *error)
+static int lay(struct gtk_channel *gtk, const struct piece *piece,
+	       enum method method, struct error *error)
 {
 	struct buffer body = {0};
 	struct gtk_message m = {
-		.serial = 0,
-		.type = alpha ? SPICE_MSG_DISPLAY_DRAW_ALPHA_BLEND
-			      : SPICE_MSG_DISPLAY_DRAW_COPY};
+		.type = method == OR ? SPICE_MSG_DISPLAY_DRAW_COPY
+				     : SPICE_MSG_DISPLAY_DRAW_ALPHA_BLEND};
 	int r;
 
-	put_message(&body, piece, alpha);
+	put_message(&body, piece, method);
 	m.body = body.data;
 	m.size = body.size;
 	r = gtk_channel_insert(gtk, &m, error);
@@ -200,32 +219,39 @@ static int lay(struct gtk_channel *gtk, const struct piece *piece, bool alpha,
 }
 
 /* What a pixel of ours looks like on the primary. */
-static uint32_t expected(const struct surface *ours, uint32_t x, uint32_t y,
-			 bool alpha)
+static uint32_t expected(const struct surface *ours, uint32_t x, uint32_t y)
 {
 	uint32_t v = surface_row(ours, (int32_t)y)[x];
 
-	surface_widen(ours, &v, 1);
-	if (alpha)
-		v = (255 - (v >> 24)) * 0x10101u;
-	return v & 0xffffff;
+	switch (ours->format) {
+	case SURFACE_1_A:
+		return v & 1 ? 0 : 0xffffff;
+	case SURFACE_8_A:
+		return (255 - (v & 255)) * 0x10101u;
+	case SURFACE_16_555:
+	case SURFACE_16_565:
+		surface_widen(ours, &v, 1);
+		return v & 0xffffff;
+	}
+	return v & meaning(ours->format);
 }
 
 static int compare_piece(struct gtk_channel *gtk, const struct gtk_picture *p,
 			 const struct surface *ours, const struct piece *piece,
-			 bool alpha, struct error *error)
+			 struct error *error)
 {
+	enum method method = method_of(ours->format);
+	uint32_t mask = ours->format == SURFACE_32_ARGB ? ~0u : 0xffffff;
 	int r;
 
-	memset(p->data, alpha ? 0xff : 0, p->stride * p->height);
-	r = lay(gtk, piece, alpha, error);
+	memset(p->data, method == OVER_WHITE ? 0xff : 0, p->stride * p->height);
+	r = lay(gtk, piece, method, error);
 	if (r)
 		return r;
 	for (uint32_t y = 0; y < piece->height; y++)
 		for (uint32_t x = 0; x < piece->width; x++) {
-			uint32_t a = expected(ours, piece->x + x, piece->y + y,
-					      alpha);
-			uint32_t b = theirs_at(p, x, y) & 0xffffff;
+			uint32_t a = expected(ours, piece->x + x, piece->y + y);
+			uint32_t b = theirs_at(p, x, y) & mask;
 
 			if (a != b)
 				return differs(piece->id, piece->x + x,
@@ -235,7 +261,7 @@ static int compare_piece(struct gtk_channel *gtk, const struct gtk_picture *p,
 }
 
 static int compare_pieces(struct gtk_channel *gtk, const struct gtk_picture *p,
-			  uint32_t id, const struct surface *ours, bool alpha,
+			  uint32_t id, const struct surface *ours,
 			  struct error *error)
 {
 	int r = 0;
@@ -249,10 +275,8 @@ static int compare_pieces(struct gtk_channel *gtk, const struct gtk_picture *p,
 				piece.width = p->width;
 			if (piece.height > p->height)
 				piece.height = p->height;
-			r = compare_piece(gtk, p, ours, &piece, alpha, error);
+			r = compare_piece(gtk, p, ours, &piece, error);
 		}
-	if (r == -ERANGE && alpha)
-		error_prefix(error, "alpha");
 	return r;
 }
 
@@ -261,9 +285,7 @@ int surfaces_compare(struct gtk_channel *gtk, uint32_t id,
 {
 	struct gtk_picture p;
 	uint8_t *kept;
-	bool has_colour = ours->format >= SURFACE_16_555;
-	bool has_alpha = ours->format == SURFACE_32_ARGB || !has_colour;
-	int r = 0;
+	int r;
 
 	if (!gtk_channel_primary(gtk, &p) || p.format != SURFACE_32_XRGB)
 		return -EAGAIN;
@@ -271,9 +293,7 @@ int surfaces_compare(struct gtk_channel *gtk, uint32_t id,
 	if (!kept)
 		return error_set(error, ENOMEM, "no memory for a picture");
 	memcpy(kept, p.data, p.stride * p.height);
-	if (has_colour)
-		r = compare_pieces(gtk, &p, id, ours, false, error);
-	(void)has_alpha;
+	r = compare_pieces(gtk, &p, id, ours, error);
 	memcpy(p.data, kept, p.stride * p.height);
 	free(kept);
 	return r;

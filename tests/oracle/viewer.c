@@ -370,5 +370,5 @@ const char *viewer_trouble(struct viewer *v)
 
 	if (!t->damaged && !t->missing && !t->undrawn)
 		return "";
-	return t->first[0] ? t->first : "something is not drawn";
+	return t->first[0] ? t->first : t->first_undrawn;
 }
