@@ -279,6 +279,16 @@ static bool run(struct session *s)
 	return good;
 }
 
+/* A server that goes with drawings left to do may draw them in any order. */
+static void settle(struct session *s)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		for (unsigned k = 0; k < DEVICE_SURFACES; k++)
+			if (s->devices[i]->canvases[k].alive)
+				device_update(s->devices[i],
+					      &s->devices[i]->canvases[k]);
+}
+
 int main(int argc, char **argv)
 {
 	struct session s = {0};
@@ -294,6 +304,7 @@ int main(int argc, char **argv)
 	random_start(s.seed);
 	set_up(&s, argv[2]);
 	good = run(&s);
+	settle(&s);
 	whole = viewer_free(s.viewer);
 	device_server_free();
 	bitmaps_free();
