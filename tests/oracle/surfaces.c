@@ -299,12 +299,59 @@ int surfaces_compare(struct gtk_channel *gtk, uint32_t id,
 	return r;
 }
 
+static uint32_t cursor_pixel(const struct gtk_cursor *theirs, uint32_t x,
+			     uint32_t y)
+{
+	const uint8_t *p = theirs->rgba + 4 * ((size_t)y * theirs->width + x);
+
+	return (uint32_t)p[3] << 24 | (uint32_t)p[0] << 16 |
+	       (uint32_t)p[1] << 8 | p[2];
+}
+
+/* Where nothing is shown the colour does not matter. */
+static bool same_cursor_pixel(uint32_t ours, uint32_t theirs)
+{
+	return ours == theirs || !(ours >> 24 | theirs >> 24);
+}
+
+static int compare_shape(const struct gtk_cursor *theirs,
+			 const struct cursor *ours, struct error *error)
+{
+	for (uint32_t y = 0; y < theirs->height; y++)
+		for (uint32_t x = 0; x < theirs->width; x++) {
+			uint32_t a = image_row(ours->shape, y)[x];
+			uint32_t b = cursor_pixel(theirs, x, y);
+
+			if (!same_cursor_pixel(a, b))
+				return error_set(error, ERANGE,
+						 "pointer, pixel (%u, %u): "
+						 "ours is %#x, the client's "
+						 "%#x",
+						 x, y, a, b);
+		}
+	return 0;
+}
+
 int surfaces_compare_cursor(struct gtk_channel *gtk, const struct cursor *ours,
 			    struct error *error)
 {
 	struct gtk_cursor theirs;
 
-	(void)ours, (void)error;
-	gtk_channel_cursor(gtk, &theirs);
-	return 0;
+	/* Shapes that the client can't read it shows as an arrow. */
+	if (!gtk_channel_cursor(gtk, &theirs))
+		return 0;
+	if (!ours->shape || !ours->visible)
+		return error_set(error, ERANGE,
+				 "the client shows a pointer, we don't");
+	if (ours->shape->width != theirs.width ||
+	    ours->shape->height != theirs.height ||
+	    ours->hot_x != (int32_t)theirs.hot_x ||
+	    ours->hot_y != (int32_t)theirs.hot_y)
+		return error_set(error, ERANGE,
+				 "the pointer is %ux%u at %d, %d here, and "
+				 "%ux%u at %u, %u there",
+				 ours->shape->width, ours->shape->height,
+				 ours->hot_x, ours->hot_y, theirs.width,
+				 theirs.height, theirs.hot_x, theirs.hot_y);
+	return compare_shape(&theirs, ours, error);
 }
