@@ -1,9 +1,10 @@
 /*
- * compare CAPTURE: a recording through our decoder and through
+ * compare CAPTURE [all]: a recording through our decoder and through
  * spice-client-glib in lock-step. After every message the surface it may
  * have drawn on must be the same in both, bit for bit; see lockstep.h.
  *
- * Prints what the recording held, and the first difference if there is one.
+ * Prints what the recording held, and the first difference if there is one;
+ * with "all" every one, each time going on from the client's pixels.
  * Exit status: 0 equal, 1 different, 2 it could not be done.
  */
 #include <fcntl.h>
@@ -51,10 +52,11 @@ int main(int argc, char **argv)
 	struct capture_reader *reader = NULL;
 	struct lockstep *step = NULL;
 	struct error error = {0};
+	bool different = false;
 	int fd, r;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: compare CAPTURE\n");
+	if (argc < 2 || argc > 3 || (argc == 3 && strcmp(argv[2], "all"))) {
+		fprintf(stderr, "usage: compare CAPTURE [all]\n");
 		return 2;
 	}
 	fd = open(argv[1], O_RDONLY);
@@ -63,11 +65,13 @@ int main(int argc, char **argv)
 	else
 		r = capture_reader_new(&reader, fd, &error);
 	if (!r)
-		r = lockstep_new(&step, &error);
+		r = lockstep_new(&step, argc == 3, &error);
 	if (!r)
 		r = run(reader, step, &error);
-	if (step)
+	if (step) {
 		print_counts(lockstep_counts(step));
+		different = lockstep_counts(step)->differences > 0;
+	}
 	if (r)
 		printf("%s %s\n", r == -ERANGE ? "differs" : "failed",
 		       error.text);
@@ -75,5 +79,5 @@ int main(int argc, char **argv)
 	capture_reader_free(reader);
 	if (fd >= 0)
 		close(fd);
-	return r == -ERANGE ? 1 : r ? 2 : 0;
+	return r && r != -ERANGE ? 2 : different;
 }

@@ -1,10 +1,11 @@
 /*
- * draw SEED CAPTURE [verbose]: a random but reproducible session of
+ * draw SEED CAPTURE [verbose] [all]: a random but reproducible session of
  * libspice-server, recorded. The seed decides everything: compression, how many
  * displays, their sizes and formats, caches, and each drawing.
  *
  * The third opinion: where nothing is lossy, what our decoder shows is the
- * server's own picture, surface by surface.
+ * server's own picture, surface by surface. The first difference ends the
+ * session, unless there is an "all".
  *
  * Exit status: 0 equal, 1 different, 2 it could not be done.
  */
@@ -33,6 +34,7 @@ struct session {
 	const struct film_codec *film; /* NULL: no video */
 	unsigned marks, drawn;
 	bool verbose; /* says what it draws */
+	bool all;     /* does not end at a difference */
 };
 
 static const struct {
@@ -266,13 +268,14 @@ static bool run(struct session *s)
 {
 	bool good = true;
 
-	for (int i = 0; good && i < STEPS; i++) {
+	for (int i = 0; (good || s->all) && i < STEPS; i++) {
 		step(s);
-		good = catch_up(s);
-		if (good && s->film && i == STEPS / 2)
+		if (!catch_up(s))
+			return false;
+		if (s->film && i == STEPS / 2)
 			film_show(s->devices[0], s->viewer, 0);
-		if (good && !s->lossy && chance(3))
-			good = same(s, chance(4));
+		if (!s->lossy && chance(3))
+			good &= same(s, chance(4));
 	}
 	if (good && !s->lossy)
 		good = same(s, true);
@@ -294,12 +297,15 @@ int main(int argc, char **argv)
 	struct session s = {0};
 	bool good, whole;
 
-	if (argc != 3 && argc != 4) {
-		fprintf(stderr, "usage: draw SEED CAPTURE [verbose]\n");
+	if (argc < 3) {
+		fprintf(stderr, "usage: draw SEED CAPTURE [verbose] [all]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	s.verbose = argc == 4;
+	for (int i = 3; i < argc; i++) {
+		s.verbose |= !strcmp(argv[i], "verbose");
+		s.all |= !strcmp(argv[i], "all");
+	}
 	s.seed = strtoul(argv[1], NULL, 10);
 	random_start(s.seed);
 	set_up(&s, argv[2]);

@@ -42,10 +42,11 @@ struct lockstep {
 	uint32_t clock; /* multimedia time of the client, ms */
 	uint64_t trouble;
 	unsigned warnings;
+	bool keep_going;
 	struct lockstep_counts counts;
 };
 
-int lockstep_new(struct lockstep **step, struct error *error)
+int lockstep_new(struct lockstep **step, bool keep_going, struct error *error)
 {
 	struct decoder_options options = {0};
 	struct lockstep *s = calloc(1, sizeof(*s));
@@ -54,6 +55,7 @@ int lockstep_new(struct lockstep **step, struct error *error)
 	*step = NULL;
 	if (!s)
 		return error_set(error, ENOMEM, "no memory to compare");
+	s->keep_going = keep_going;
 	r = decoder_new(&s->decoder, &options, error);
 	if (r)
 		lockstep_free(s);
@@ -187,17 +189,17 @@ static int compare_display(struct lockstep *s, struct lane *lane,
 			continue;
 		if (id) {
 			r = surfaces_compare(lane->gtk, id, d->surfaces[id],
-					     error);
+					     s->keep_going, error);
 			s->counts.offscreen++;
 		} else {
 			r = surfaces_compare_primary(lane->gtk, d->surfaces[0],
-						     error);
+						     s->keep_going, error);
 			s->counts.compared++;
 		}
 		/* Without a primary it is looked at later. */
 		if (r == -EAGAIN)
 			r = 0;
-		else
+		else if (!r || s->keep_going)
 			lane->drawn[id] = false;
 	}
 	return r;
@@ -301,7 +303,7 @@ static int show_frame(struct lockstep *s, struct lane *lane,
 static int try_frame(struct lockstep *s, struct lane *lane, struct video *video,
 		     struct gtk_message *m, bool *shown, struct error *error)
 {
-	unsigned margin = video->shown ? 100 : 3000;
+	unsigned margin = video->shown ? 60 : 1200;
 	int r = 0;
 
 	if (video->codec != SPICE_VIDEO_CODEC_TYPE_MJPEG)
@@ -402,6 +404,22 @@ static void print_warnings(struct lockstep *s)
 	s->warnings = n;
 }
 
+/* What comes of a failure: whether to stop. */
+static int differ(struct lockstep *s, const struct lane *lane,
+		  const struct capture_item *item, int r, struct error *error)
+{
+	if (!r)
+		return 0;
+	error_prefix(error, "channel %u.%u, message %llu, type %u %s",
+		     lane->type, lane->id, (unsigned long long)item->serial,
+		     item->type, name_of(lane, item->type));
+	s->counts.differences++;
+	if (r != -ERANGE || !s->keep_going)
+		return r;
+	printf("differs %s\n", error->text);
+	return 0;
+}
+
 int lockstep_feed(struct lockstep *s, const struct capture_item *item,
 		  struct error *error)
 {
@@ -417,15 +435,10 @@ int lockstep_feed(struct lockstep *s, const struct capture_item *item,
 	lane = find_lane(s, item->channel);
 	if (!lane)
 		return 0;
-	r = check_trouble(s, error);
+	r = differ(s, lane, item, check_trouble(s, error), error);
 	if (!r)
-		r = feed(s, lane, item, error);
+		r = differ(s, lane, item, feed(s, lane, item, error), error);
 	print_warnings(s);
-	if (r)
-		error_prefix(error, "channel %u.%u, message %llu, type %u %s",
-			     lane->type, lane->id,
-			     (unsigned long long)item->serial, item->type,
-			     name_of(lane, item->type));
 	return r;
 }
 

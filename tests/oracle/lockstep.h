@@ -14,6 +14,7 @@
 #ifndef TESTS_ORACLE_LOCKSTEP_H
 #define TESTS_ORACLE_LOCKSTEP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "recorder/capture_reader.h"
@@ -34,9 +35,14 @@ struct lockstep_counts {
 	uint64_t frames, frames_shown;
 	unsigned frame_worst; /* largest difference of a component */
 	double frame_mean;    /* of the worst frame */
+	uint64_t differences;
 };
 
-int lockstep_new(struct lockstep **step, struct error *error);
+/*
+ * keep_going: a difference is printed, our decoder takes over the client's
+ * pixels, and only then goes on; otherwise the first one ends it.
+ */
+int lockstep_new(struct lockstep **step, bool keep_going, struct error *error);
 void lockstep_free(struct lockstep *step);
 
 /* -ERANGE when there is a difference, which the error describes. */

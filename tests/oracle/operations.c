@@ -10,6 +10,8 @@
 	(SPICE_ROPD_INVERS_SRC | SPICE_ROPD_INVERS_BRUSH | \
 	 SPICE_ROPD_INVERS_DEST | SPICE_ROPD_INVERS_RES)
 
+#define MOST_DEPS 3 /* surfaces that one drawing can read */
+
 /* What a drawing is made of while it is put together. */
 struct sketch {
 	struct device *device;
@@ -18,12 +20,6 @@ struct sketch {
 	QXLDrawable *drawable;
 	unsigned deps; /* surfaces that it reads */
 };
-
-static bool is_deep(uint32_t format)
-{
-	return format == SPICE_SURFACE_FMT_32_xRGB ||
-	       format == SPICE_SURFACE_FMT_32_ARGB;
-}
 
 /* Somewhere on the canvas, now and then over its edge. */
 static QXLRect any_box(const struct canvas *c)
@@ -43,9 +39,14 @@ static QXLRect inner_box(const struct canvas *c)
 			 right < most ? right : most};
 }
 
-static bool same_depth(uint32_t a, uint32_t b)
+/*
+ * Drawn on each other as they are. What a pad byte holds is nobody's concern,
+ * so it may not become somebody's alpha.
+ */
+static bool fits(uint32_t source, uint32_t target)
 {
-	return (is_deep(a) && is_deep(b)) || a == b;
+	return source == target || (source == SPICE_SURFACE_FMT_32_ARGB &&
+				    target == SPICE_SURFACE_FMT_32_xRGB);
 }
 
 /* Another surface of the device, if there is one that will do. */
@@ -56,7 +57,7 @@ static const struct canvas *other_surface(const struct sketch *s)
 			&s->device->canvases[pick(0, DEVICE_SURFACES - 1)];
 
 		if (c->alive && c != s->canvas &&
-		    same_depth(c->format, s->canvas->format))
+		    fits(c->format, s->canvas->format))
 			return c;
 	}
 	return NULL;
@@ -76,7 +77,7 @@ static QXLImage *any_image(struct sketch *s)
 {
 	const struct canvas *other = chance(6) ? other_surface(s) : NULL;
 
-	if (!other || s->deps == 3)
+	if (!other || s->deps == MOST_DEPS)
 		return bitmap_any(s->command, s->canvas);
 	depend(s, other);
 	return bitmap_of_surface(s->command, other);
@@ -348,6 +349,7 @@ static void stroke(struct sketch *s)
 			style[i] = pick(1, 9) * 16;
 		k->attr.style = (uintptr_t)style;
 	}
+	s->deps = MOST_DEPS; /* a surface as brush ends the reference */
 	any_brush(s, &k->brush, false);
 	k->fore_mode = modes[pick(0, 3)];
 	k->back_mode = SPICE_ROPD_OP_PUT;

@@ -8,7 +8,8 @@
  * A drawing on a canvas of the device. What libspice-server or spice-gtk give
  * up on is left out: ternary codes that are functions of fewer operands,
  * images of 4 bits with the low nibble first, surfaces of another depth as
- * images, and boxes over the edge where the destination is read back.
+ * images, surfaces as brushes of strokes, and boxes over the edge where the
+ * destination is read back.
  */
 struct command *operation_any(struct device *device,
 			      const struct canvas *canvas);

@@ -83,8 +83,15 @@ static int compare_outside(const struct gtk_picture *p,
 	return 0;
 }
 
-int surfaces_compare_primary(struct gtk_channel *gtk,
-			     const struct surface *ours, struct error *error)
+static void adopt_primary(const struct gtk_picture *p, struct surface *ours)
+{
+	for (uint32_t y = 0; y < ours->height; y++)
+		for (uint32_t x = 0; x < ours->width; x++)
+			surface_row(ours, (int32_t)y)[x] = theirs_at(p, x, y);
+}
+
+int surfaces_compare_primary(struct gtk_channel *gtk, struct surface *ours,
+			     bool adopt, struct error *error)
 {
 	struct gtk_picture p;
 	int r;
@@ -92,7 +99,12 @@ int surfaces_compare_primary(struct gtk_channel *gtk,
 	if (!gtk_channel_primary(gtk, &p))
 		return -EAGAIN;
 	r = check_size(&p, ours, error);
-	return r ? r : compare_outside(&p, ours, NULL, error);
+	if (r)
+		return r;
+	r = compare_outside(&p, ours, NULL, error);
+	if (r && adopt)
+		adopt_primary(&p, ours);
+	return r;
 }
 
 static void add_distance(struct surfaces_distance *d, uint32_t a, uint32_t b)
@@ -236,9 +248,24 @@ static uint32_t expected(const struct surface *ours, uint32_t x, uint32_t y)
 	return v & meaning(ours->format);
 }
 
+/* The other way round. */
+static uint32_t seen_as(const struct surface *ours, uint32_t v)
+{
+	switch (ours->format) {
+	case SURFACE_1_A:
+		return !v;
+	case SURFACE_8_A:
+		return 255 - (v & 255);
+	case SURFACE_16_555:
+	case SURFACE_16_565:
+		surface_narrow(ours, &v, 1);
+	}
+	return v;
+}
+
 static int compare_piece(struct gtk_channel *gtk, const struct gtk_picture *p,
-			 const struct surface *ours, const struct piece *piece,
-			 struct error *error)
+			 struct surface *ours, const struct piece *piece,
+			 bool adopt, struct error *error)
 {
 	enum method method = method_of(ours->format);
 	uint32_t mask = ours->format == SURFACE_32_ARGB ? ~0u : 0xffffff;
@@ -250,18 +277,24 @@ static int compare_piece(struct gtk_channel *gtk, const struct gtk_picture *p,
 		return r;
 	for (uint32_t y = 0; y < piece->height; y++)
 		for (uint32_t x = 0; x < piece->width; x++) {
-			uint32_t a = expected(ours, piece->x + x, piece->y + y);
+			uint32_t left = piece->x + x, top = piece->y + y;
+			uint32_t a = expected(ours, left, top);
 			uint32_t b = theirs_at(p, x, y) & mask;
 
-			if (a != b)
-				return differs(piece->id, piece->x + x,
-					       piece->y + y, a, b, error);
+			if (a == b)
+				continue;
+			if (!r)
+				r = differs(piece->id, left, top, a, b, error);
+			if (!adopt)
+				return r;
+			surface_row(ours, (int32_t)top)[left] =
+				seen_as(ours, b);
 		}
-	return 0;
+	return r;
 }
 
 static int compare_pieces(struct gtk_channel *gtk, const struct gtk_picture *p,
-			  uint32_t id, const struct surface *ours,
+			  uint32_t id, struct surface *ours, bool adopt,
 			  struct error *error)
 {
 	int r = 0;
@@ -275,13 +308,13 @@ static int compare_pieces(struct gtk_channel *gtk, const struct gtk_picture *p,
 				piece.width = p->width;
 			if (piece.height > p->height)
 				piece.height = p->height;
-			r = compare_piece(gtk, p, ours, &piece, error);
+			r = compare_piece(gtk, p, ours, &piece, adopt, error);
 		}
 	return r;
 }
 
-int surfaces_compare(struct gtk_channel *gtk, uint32_t id,
-		     const struct surface *ours, struct error *error)
+int surfaces_compare(struct gtk_channel *gtk, uint32_t id, struct surface *ours,
+		     bool adopt, struct error *error)
 {
 	struct gtk_picture p;
 	uint8_t *kept;
@@ -293,7 +326,7 @@ int surfaces_compare(struct gtk_channel *gtk, uint32_t id,
 	if (!kept)
 		return error_set(error, ENOMEM, "no memory for a picture");
 	memcpy(kept, p.data, p.stride * p.height);
-	r = compare_pieces(gtk, &p, id, ours, error);
+	r = compare_pieces(gtk, &p, id, ours, adopt, error);
 	memcpy(p.data, kept, p.stride * p.height);
 	free(kept);
 	return r;

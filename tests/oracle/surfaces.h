@@ -14,17 +14,20 @@
 #include "recorder/surface.h"
 #include "tests/oracle/gtk_client.h"
 
-/* -EAGAIN: the client shows no primary. */
-int surfaces_compare_primary(struct gtk_channel *gtk,
-			     const struct surface *ours, struct error *error);
+/*
+ * With `adopt` ours has the client's pixels afterwards.
+ * -EAGAIN: the client shows no primary.
+ */
+int surfaces_compare_primary(struct gtk_channel *gtk, struct surface *ours,
+			     bool adopt, struct error *error);
 
 /*
  * An off-screen surface, laid on the primary in as many pieces as it takes;
  * the primary's pixels are put back. -EAGAIN: there is no primary of 32 bits
  * to lay it on.
  */
-int surfaces_compare(struct gtk_channel *gtk, uint32_t id,
-		     const struct surface *ours, struct error *error);
+int surfaces_compare(struct gtk_channel *gtk, uint32_t id, struct surface *ours,
+		     bool adopt, struct error *error);
 
 /* Of components, within a box: the largest and the mean. */
 struct surfaces_distance {
