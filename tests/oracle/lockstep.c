@@ -13,6 +13,7 @@
 #define LANES 32
 #define ALL_EVERY 100 /* messages: then all surfaces are compared */
 #define FRAME_TRIES 6
+#define FRAMES_BACK 8 /* that a client's decoder may keep back */
 
 /* Messages of every channel that the client shall get. */
 #define MESSAGE_SET_ACK 3
@@ -23,6 +24,8 @@ struct video {
 	uint8_t codec; /* SPICE_VIDEO_CODEC_TYPE_* */
 	bool shown;    /* the client has shown a frame */
 	pixman_box32_t dest;
+	/* Ours of late, the newest first. */
+	struct surfaces_patch *past[FRAMES_BACK];
 };
 
 /* A channel that both follow. */
@@ -46,6 +49,21 @@ struct lockstep {
 	struct lockstep_counts counts;
 };
 
+static void forget_frames(struct video *video)
+{
+	for (unsigned i = 0; i < FRAMES_BACK; i++)
+		free(video->past[i]);
+	memset(video->past, 0, sizeof(video->past));
+}
+
+static void forget_lanes(struct lockstep *s)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		for (unsigned k = 0; k < DISPLAY_STREAMS; k++)
+			forget_frames(&s->lanes[i].videos[k]);
+	s->count = 0;
+}
+
 int lockstep_new(struct lockstep **step, bool keep_going, struct error *error)
 {
 	struct decoder_options options = {0};
@@ -68,6 +86,7 @@ void lockstep_free(struct lockstep *s)
 {
 	if (!s)
 		return;
+	forget_lanes(s);
 	gtk_client_free(s->client);
 	decoder_free(s->decoder);
 	free(s);
@@ -108,9 +127,9 @@ static int begin(struct lockstep *s, const struct capture_channel *channel,
 	struct lane *lane;
 
 	if (type == CHANNEL_MAIN) {
+		forget_lanes(s);
 		gtk_client_free(s->client);
 		s->client = NULL;
-		s->count = 0;
 		return gtk_client_new(&s->client, error);
 	}
 	if (type != CHANNEL_DISPLAY && type != CHANNEL_CURSOR)
@@ -253,9 +272,11 @@ static void note_stream(struct lane *lane, const struct capture_item *item)
 		return;
 	video = find_video(lane, item->data + 4);
 	bytes_seek(&in, 34);
-	if (video)
-		*video = (struct video){.codec = item->data[9],
-					.dest = display_read_rect(&in)};
+	if (!video)
+		return;
+	forget_frames(video);
+	*video = (struct video){.codec = item->data[9],
+				.dest = display_read_rect(&in)};
 }
 
 static int set_clock(struct lockstep *s, struct error *error)
@@ -315,50 +336,106 @@ static int try_frame(struct lockstep *s, struct lane *lane, struct video *video,
 	return r;
 }
 
+/* Where a frame goes. */
+static pixman_box32_t dest_of(const struct video *video,
+			      const struct capture_item *item)
+{
+	struct bytes in = bytes_of(item->data, item->size);
+
+	if (item->type != DISPLAY_MESSAGE_stream_data_sized)
+		return video->dest;
+	bytes_seek(&in, 16);
+	return display_read_rect(&in);
+}
+
+static void remember(struct video *video, const struct surface *ours,
+		     const pixman_box32_t *box)
+{
+	free(video->past[FRAMES_BACK - 1]);
+	memmove(video->past + 1, video->past,
+		(FRAMES_BACK - 1) * sizeof(*video->past));
+	video->past[0] = surfaces_cut(ours, box);
+}
+
+/* Of the client's picture to that frame of ours which is nearest. */
+static struct surfaces_distance nearest(struct gtk_channel *gtk,
+					const struct video *video)
+{
+	struct surfaces_distance best = {256, 256};
+
+	for (unsigned i = 0; i < FRAMES_BACK && video->past[i]; i++) {
+		struct surfaces_distance d =
+			surfaces_measure(gtk, video->past[i]);
+
+		if (d.mean < best.mean)
+			best = d;
+		if (video->codec == SPICE_VIDEO_CODEC_TYPE_MJPEG)
+			break; /* decoded one by one */
+	}
+	return best;
+}
+
+static int judge_frame(struct lockstep *s, struct lane *lane,
+		       const struct video *video, struct error *error)
+{
+	struct surfaces_distance d = nearest(lane->gtk, video);
+	bool exact = video->codec == SPICE_VIDEO_CODEC_TYPE_MJPEG;
+
+	if (d.worst > s->counts.frame_worst)
+		s->counts.frame_worst = d.worst;
+	if (d.mean > s->counts.frame_mean)
+		s->counts.frame_mean = d.mean;
+	if (exact ? !d.worst : d.mean <= LOCKSTEP_FRAME_MEAN)
+		return 0;
+	return error_set(error, ERANGE,
+			 "a frame of codec %u is %.1f off, at most %u",
+			 video->codec, d.mean, d.worst);
+}
+
+/* The client's copy of a frame is due when it comes. */
+static int play_frame(struct lockstep *s, struct lane *lane,
+		      struct video *video, const struct capture_item *item,
+		      bool *shown, struct error *error)
+{
+	uint8_t *body = malloc(item->size);
+	struct gtk_message m = {.serial = item->serial,
+				.type = item->type,
+				.body = body,
+				.size = item->size};
+	int r;
+
+	if (!body)
+		return error_set(error, ENOMEM, "no memory for a frame");
+	memcpy(body, item->data, item->size);
+	r = try_frame(s, lane, video, &m, shown, error);
+	free(body);
+	return r;
+}
+
 static int feed_frame(struct lockstep *s, struct lane *lane,
 		      const struct capture_item *item, struct error *error)
 {
 	struct video *video = find_video(lane, item->data);
 	const struct display *d = decoder_display(s->decoder, lane->id);
-	struct bytes in = bytes_of(item->data, item->size);
-	struct gtk_message m = {
-		.serial = item->serial, .type = item->type, .size = item->size};
-	struct surfaces_distance distance;
-	uint8_t *body = malloc(item->size);
 	pixman_box32_t dest;
 	bool shown = false;
-	int r;
+	int r, over;
 
-	if (!body || !video || !d || !d->surfaces[0]) {
-		free(body);
+	if (!video || !d || !d->surfaces[0])
 		return 0;
-	}
-	memcpy(body, item->data, item->size);
-	m.body = body;
-	dest = video->dest;
-	if (item->type == DISPLAY_MESSAGE_stream_data_sized) {
-		bytes_seek(&in, 16);
-		dest = display_read_rect(&in);
-	}
-	r = try_frame(s, lane, video, &m, &shown, error);
-	free(body);
+	r = play_frame(s, lane, video, item, &shown, error);
 	if (r)
 		return r;
+	dest = dest_of(video, item);
+	remember(video, d->surfaces[0], &dest);
 	s->counts.frames++;
 	s->counts.frames_shown += shown;
 	video->shown |= shown;
-	r = surfaces_take_over(lane->gtk, d->surfaces[0], &dest, &distance,
-			       error);
-	if (r || !shown)
-		return r;
-	if (distance.worst > s->counts.frame_worst)
-		s->counts.frame_worst = distance.worst;
-	if (distance.mean > s->counts.frame_mean)
-		s->counts.frame_mean = distance.mean;
-	if (distance.mean <= LOCKSTEP_FRAME_MEAN)
-		return 0;
-	return error_set(error, ERANGE, "a frame of codec %u is %.1f off",
-			 video->codec, distance.mean);
+	if (shown && video->past[0])
+		r = judge_frame(s, lane, video, error);
+	over = surfaces_hand_over(lane->gtk, d->surfaces[0], &dest,
+				  r ? NULL : error);
+	return r ? r : over;
 }
 
 static bool is_frame(const struct lane *lane, uint16_t type)

@@ -3,9 +3,10 @@
  *
  * After each message that draws, the surface it drew on must be equal in
  * both, bit for bit; the pad byte of xRGB and the top bit of 555 mean nothing
- * and are left out. Frames of video must be within LOCKSTEP_FRAME_* (codecs
- * differ in rounding, upsampling and colour conversion); afterwards the
- * client takes over our pixels, so that what follows is exact again.
+ * and are left out. Frames of MJPEG as well; those of other codecs must be
+ * within LOCKSTEP_FRAME_MEAN (colour conversion and upsampling differ) of
+ * one of our last frames, because a decoder may keep some back. Afterwards
+ * the client takes over our pixels, so that what follows is exact again.
  *
  * The client gives away only its primary surface. An off-screen surface is
  * laid on the primary by messages that only the client gets, and what the

@@ -118,15 +118,59 @@ static void add_distance(struct surfaces_distance *d, uint32_t a, uint32_t b)
 	}
 }
 
-int surfaces_take_over(struct gtk_channel *gtk, const struct surface *ours,
-		       const pixman_box32_t *box, struct surfaces_distance *d,
-		       struct error *error)
+struct surfaces_patch *surfaces_cut(const struct surface *ours,
+				    const pixman_box32_t *wanted)
+{
+	pixman_box32_t box = *wanted;
+	struct surfaces_patch *patch;
+	size_t width, height;
+
+	box.x1 = box.x1 < 0 ? 0 : box.x1;
+	box.y1 = box.y1 < 0 ? 0 : box.y1;
+	if (box.x2 > (int32_t)ours->width)
+		box.x2 = (int32_t)ours->width;
+	if (box.y2 > (int32_t)ours->height)
+		box.y2 = (int32_t)ours->height;
+	if (box.x1 >= box.x2 || box.y1 >= box.y2)
+		return NULL;
+	width = (size_t)(box.x2 - box.x1);
+	height = (size_t)(box.y2 - box.y1);
+	patch = malloc(sizeof(*patch) + width * height * sizeof(uint32_t));
+	if (!patch)
+		return NULL;
+	patch->box = box;
+	for (size_t y = 0; y < height; y++)
+		memcpy(patch->pixels + y * width,
+		       surface_row(ours, box.y1 + (int32_t)y) + box.x1,
+		       width * sizeof(uint32_t));
+	return patch;
+}
+
+struct surfaces_distance surfaces_measure(struct gtk_channel *gtk,
+					  const struct surfaces_patch *patch)
+{
+	struct surfaces_distance d = {0};
+	const pixman_box32_t *box = &patch->box;
+	const uint32_t *pixel = patch->pixels;
+	struct gtk_picture p;
+
+	if (!gtk_channel_primary(gtk, &p) || p.format != SURFACE_32_XRGB ||
+	    (int32_t)p.width < box->x2 || (int32_t)p.height < box->y2)
+		return d;
+	for (int32_t y = box->y1; y < box->y2; y++)
+		for (int32_t x = box->x1; x < box->x2; x++)
+			add_distance(&d, *pixel++,
+				     theirs_at(&p, (uint32_t)x, (uint32_t)y));
+	d.mean /= 3.0 * (double)(pixel - patch->pixels);
+	return d;
+}
+
+int surfaces_hand_over(struct gtk_channel *gtk, const struct surface *ours,
+		       const pixman_box32_t *box, struct error *error)
 {
 	struct gtk_picture p;
-	uint64_t pixels = 0;
 	int r;
 
-	*d = (struct surfaces_distance){0};
 	if (!gtk_channel_primary(gtk, &p) || p.format != SURFACE_32_XRGB)
 		return 0;
 	r = check_size(&p, ours, error);
@@ -135,17 +179,10 @@ int surfaces_take_over(struct gtk_channel *gtk, const struct surface *ours,
 	for (uint32_t y = 0; !r && y < ours->height; y++) {
 		uint32_t *row = (uint32_t *)(void *)(p.data + y * p.stride);
 
-		for (uint32_t x = 0; x < ours->width; x++) {
-			uint32_t pixel = surface_row(ours, (int32_t)y)[x];
-
-			if (!inside(box, x, y))
-				continue;
-			add_distance(d, pixel, row[x]);
-			pixels++;
-			row[x] = pixel;
-		}
+		for (uint32_t x = 0; x < ours->width; x++)
+			if (inside(box, x, y))
+				row[x] = surface_row(ours, (int32_t)y)[x];
 	}
-	d->mean = pixels ? d->mean / (3.0 * (double)pixels) : 0;
 	return r;
 }
 

@@ -29,19 +29,28 @@ int surfaces_compare_primary(struct gtk_channel *gtk, struct surface *ours,
 int surfaces_compare(struct gtk_channel *gtk, uint32_t id, struct surface *ours,
 		     bool adopt, struct error *error);
 
-/* Of components, within a box: the largest and the mean. */
+/* A part of a surface of 32 bits, kept; free() it. */
+struct surfaces_patch {
+	pixman_box32_t box;
+	uint32_t pixels[];
+};
+
+/* NULL when there is no memory or nothing of the box on the surface. */
+struct surfaces_patch *surfaces_cut(const struct surface *ours,
+				    const pixman_box32_t *box);
+
+/* Of components: the largest and the mean. */
 struct surfaces_distance {
 	unsigned worst;
 	double mean;
 };
 
-/*
- * How far the client is from us in the box; then it gets our pixels there.
- * -ERANGE when they differ outside of it.
- */
-int surfaces_take_over(struct gtk_channel *gtk, const struct surface *ours,
-		       const pixman_box32_t *box,
-		       struct surfaces_distance *distance, struct error *error);
+/* How far the client's primary is from a patch; 0 when it has none. */
+struct surfaces_distance surfaces_measure(struct gtk_channel *gtk,
+					  const struct surfaces_patch *patch);
+/* The client gets our pixels in the box. -ERANGE: they differ outside. */
+int surfaces_hand_over(struct gtk_channel *gtk, const struct surface *ours,
+		       const pixman_box32_t *box, struct error *error);
 
 /* The pointer's shape, and whether there is any. */
 int surfaces_compare_cursor(struct gtk_channel *gtk, const struct cursor *ours,
