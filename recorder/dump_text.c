@@ -105,14 +105,31 @@ void dump_text_string(struct dump_text *t, const char *name, const void *data,
 		put(t, "...");
 }
 
+/* Bytes of the UTF-8 character that begins here; 0 when none does. */
+static size_t character(const uint8_t *data, size_t size)
+{
+	size_t n = data[0] < 0x80             ? 1
+		   : (data[0] & 0xe0) == 0xc0 ? 2
+		   : (data[0] & 0xf0) == 0xe0 ? 3
+		   : (data[0] & 0xf8) == 0xf0 ? 4
+					      : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if (i >= size || (data[i] & 0xc0) != 0x80)
+			return i >= size ? i : 0;
+	if (n == 1 && (data[0] < ' ' || data[0] == 127) && data[0] != '\n' &&
+	    data[0] != '\r' && data[0] != '\t')
+		return 0;
+	return n;
+}
+
 static bool is_text(const uint8_t *data, size_t size)
 {
-	for (size_t i = 0; i < size; i++)
-		if ((data[i] < ' ' && data[i] != '\n' && data[i] != '\r' &&
-		     data[i] != '\t') ||
-		    data[i] == 127)
-			return false;
-	return size > 0;
+	size_t n = 1;
+
+	for (size_t i = 0; i < size && n; i += n)
+		n = character(data + i, size - i);
+	return size > 0 && n > 0;
 }
 
 static void put_hex(struct dump_text *t, const uint8_t *data, size_t size)

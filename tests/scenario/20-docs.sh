@@ -127,6 +127,51 @@ references()
 }
 ok "it refers to nothing that is not there" references
 
+# Names and numbers of messages and values are spice-protocol's.
+awk '/^#define SPICE_[A-Z]+_TO_(CLIENT|GUEST)\(X\)|^#define SPICE_[A-Z]+\(X\)/ {
+		split(substr($2, 7), a, /_TO_|\(/); channel = a[1]
+		client = $2 !~ /_TO_GUEST/ }
+	/^#define SPICE_(CHANNELS|STRUCTS|NONE)\(X\)/ { channel = "" }
+	/^#define AGENT_MESSAGES/ { channel = "AGENT" }
+	channel != "" && match($0, /^\tX\([0-9]+, [a-z_0-9]+/) {
+		split(substr($0, 4, RLENGTH - 3), f, /, /)
+		prefix = client ? "SPICE_MSG_" : "SPICE_MSGC_"
+		if (channel == "COMMON") name = prefix
+		else if (channel == "AGENT") name = "VD_AGENT_"
+		else if (f[1] < 200 && channel ~ /^(USBREDIR|PORT|WEBDAV)$/)
+			name = prefix "SPICEVMC_"
+		else if (channel == "WEBDAV") name = prefix "PORT_"
+		else name = prefix channel "_"
+		printf "_Static_assert(%s%s == %s, \"%s\");\n", name,
+			toupper(f[2]), f[1], f[2] }' \
+	"$SRCDIR/schema/spice_messages.h" >"$work/asserts"
+for set in IMAGE_TYPE BITMAP_FMT ROPD VIDEO_CODEC_TYPE CURSOR_TYPE LINK_ERR \
+	AUDIO_DATA_MODE IMAGE_COMPRESSION MOUSE_BUTTON; do
+	value='%s'
+	[ $set != ROPD ] || value='1 << %s'
+	sed -n "/^#define SET_$set(X)/,/[^\\\\]\$/p" \
+		"$SRCDIR/schema/spice_names.h" |
+		grep -o 'X([0-9]*, [a-z0-9_]*)' | tr -d 'X(),' |
+		while read -r number name; do
+			# shellcheck disable=SC2059
+			printf "_Static_assert(SPICE_${set}_%s == $value, \"\");\n" \
+				"$(echo "$name" | tr a-z A-Z)" "$number"
+		done
+done >>"$work/asserts"
+ok "there are names to compare" test "$(wc -l <"$work/asserts")" -ge 200
+own_names()
+{
+	{
+		echo '#include <spice/enums.h>'
+		echo '#include <spice/vd_agent.h>'
+		grep -v SPICE_AUDIO_DATA_MODE_CELT "$work/asserts"
+	} >"$work/asserts.c"
+	# shellcheck disable=SC2046
+	cc -std=c11 -fsyntax-only $(pkg-config --cflags spice-protocol) \
+		"$work/asserts.c"
+}
+ok "messages and values have spice-protocol's names and numbers" own_names
+
 # The service.
 sed -e 's|%SBINDIR%/mediavmd|/bin/true|' -e 's|%SYSCONFDIR%|/etc|' \
 	"$SRCDIR/daemon/mediavmd.service.in" >"$work/mediavmd.service"

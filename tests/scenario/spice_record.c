@@ -1,8 +1,8 @@
 /*
  * A relay on the loopback that records what passes: spice_record LISTEN
- * CONNECT FILE. LISTEN and CONNECT are ports of 127.0.0.1; a plain SPICE
+ * CONNECT FILE [stay]. LISTEN and CONNECT are ports of 127.0.0.1; a plain SPICE
  * server must be at CONNECT. Ends, and completes the capture, when the first
- * channel has been closed or on SIGTERM.
+ * channel has been closed (not with stay), or on SIGTERM.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +41,7 @@ static const int server_pdus[] = {0, 4, -1};
 static struct relay relays[CHANNELS];
 static struct capture_writer *writer;
 static volatile sig_atomic_t ended;
+static bool stays;
 
 static void end(int signal)
 {
@@ -141,7 +142,7 @@ static void hang_up(struct relay *r)
 	close(r->sides[0].fd);
 	close(r->sides[1].fd);
 	r->used = false;
-	if (!r->number)
+	if (!r->number && !stays)
 		ended = 1;
 }
 
@@ -213,8 +214,9 @@ int main(int argc, char **argv)
 	struct error error = {0};
 	int fd, r;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: spice_record LISTEN CONNECT FILE\n");
+	stays = argc == 5;
+	if (argc != 4 && !stays) {
+		fprintf(stderr, "usage: spice_record LISTEN CONNECT FILE [stay]\n");
 		return 2;
 	}
 	sigaction(SIGTERM, &action, NULL);
