@@ -125,13 +125,25 @@ static int read_jpeg_alpha(struct bytes *in, struct image **image,
 	return jpeg_alpha_decode(take(in, size), jpeg_size, image, error);
 }
 
+/* An image that the same message brought, as source and pattern are one. */
+static struct image *find_pending(const struct image_reader *reader,
+				  uint64_t id, bool lossless)
+{
+	for (unsigned i = reader->pending_count; i-- > 0;)
+		if (reader->pending[i].id == id &&
+		    !(lossless && reader->pending[i].image->lossy))
+			return reader->pending[i].image;
+	return NULL;
+}
+
 static int from_cache(struct image_reader *reader, const struct descriptor *d,
 		      struct image **image, struct error *error)
 {
-	struct image *found =
-		image_cache_get(reader->images, d->id,
-				d->type == IMAGE_TYPE_FROM_CACHE_LOSSLESS);
+	bool lossless = d->type == IMAGE_TYPE_FROM_CACHE_LOSSLESS;
+	struct image *found = find_pending(reader, d->id, lossless);
 
+	if (!found)
+		found = image_cache_get(reader->images, d->id, lossless);
 	if (!found)
 		return error_set(error, EAGAIN,
 				 "image %llx is not in the cache",

@@ -15,7 +15,7 @@
 #define WIDTH 128
 #define HEIGHT 96
 #define FRAMES 45
-#define DRAWINGS 220
+#define DRAWINGS 120
 
 static struct device *devices[2];
 static SpiceServer *server;
@@ -232,6 +232,24 @@ static void photographs(void)
 	}
 }
 
+/* Of a kind that was not drawn often. */
+static struct command *rare_operation(struct device *d,
+				      const struct canvas *canvas)
+{
+	static unsigned seen[256], most = 1;
+
+	for (unsigned tries = 1;; tries++) {
+		struct command *c = operation_any(d, canvas);
+
+		if (seen[c->drawable.type] < most) {
+			seen[c->drawable.type]++;
+			return c;
+		}
+		command_free(c);
+		most += tries % 200 == 0;
+	}
+}
+
 /* Of every kind, on surfaces of several formats. */
 static void drawings(void)
 {
@@ -244,9 +262,9 @@ static void drawings(void)
 	for (int i = 0; i < 4; i++)
 		canvases[i + 1] = device_add_surface(d, 40, 30, formats[i]);
 	for (int i = 0; i < DRAWINGS; i++) {
-		device_put(d, operation_any(
+		device_put(d, rare_operation(
 				      d, canvases[i % 9 < 5 ? 0 : i % 9 - 4]));
-		run_for(10);
+		run_for(30);
 	}
 	device_drop_surface(d, canvases[4]);
 	run_for(100);
@@ -430,6 +448,14 @@ const struct recipe recipes[] = {
 	 .run = photographs},
 	{.name = "draw",
 	 .images = GLZ,
+	 .seed = 7,
+	 .displays = 1,
+	 .channels = USUAL - 1,
+	 .cache = 1 << 20,
+	 .run = drawings},
+	{.name = "draw-more",
+	 .images = GLZ,
+	 .seed = 2,
 	 .displays = 1,
 	 .channels = USUAL - 1,
 	 .cache = 1 << 20,
@@ -438,6 +464,7 @@ const struct recipe recipes[] = {
 	 .images = GLZ,
 	 .jpeg = true,
 	 .zlib = true,
+	 .seed = 6,
 	 .displays = 1,
 	 .channels = USUAL - 1,
 	 .cache = 1 << 20,

@@ -16,7 +16,8 @@ struct recipe {
 	/* Another client, which can take this (SPICE_DISPLAY_CAP_CODEC_*) and
 	 * keeps so many pixels of images. */
 	unsigned codec, cache;
-	bool sound, raw; /* the server has a loudspeaker; without Opus */
+	unsigned long seed; /* 0: the usual one */
+	bool sound, raw;    /* the server has a loudspeaker; without Opus */
 	void (*run)(void);
 	void (*again)(void); /* after the client left and came back */
 };

@@ -145,7 +145,7 @@ static int record(const struct recipe *recipe, const char *capture,
 	pid_t relay;
 	int port;
 
-	random_start(1);
+	random_start(recipe->seed ? recipe->seed : 1);
 	recipe_start(recipe);
 	port = 20000 + getpid() % 20000;
 	snprintf(listen, sizeof(listen), "%d", port);

@@ -58,12 +58,15 @@ same()
 {
 	name=$1
 	shift
-	look "$@" >"$work/is" 2>&1
+	look "$@" >"$work/is" 2>"$work/is.err"
 	if [ -n "${WRITE:-}" ]; then
 		cp "$work/is" "$golden/$name.txt"
 		return
 	fi
-	diff -u "$golden/$name.txt" "$work/is"
+	diff -u "$golden/$name.txt" "$work/is" || {
+		cat "$work/is.err"
+		return 1
+	}
 }
 
 sed -e 's/#.*//' -e '/^ *$/d' "$golden/LIST" >"$work/list"
