@@ -26,13 +26,14 @@ enum image_format {
 struct image {
 	unsigned refs; /* not for use by several threads */
 	enum image_format format;
-	bool lossy;             /* came as JPEG */
-	uint32_t raw;           /* of a surface: enum surface_format, whose
-	                           own bits the pixels are; else 0 */
-	uint32_t width, height; /* px, never 0 */
-	size_t stride;          /* px from one row to the next */
-	uint32_t *pixels;       /* top row first */
-	bool borrowed;          /* pixels belong to a surface */
+	bool lossy;                /* came as JPEG */
+	uint32_t raw;              /* of a surface: enum surface_format, whose
+				      own bits the pixels are; else 0 */
+	struct surface_lens *lens; /* of a surface: that surface's */
+	uint32_t width, height;    /* px, never 0 */
+	size_t stride;             /* px from one row to the next */
+	uint32_t *pixels;          /* top row first */
+	bool borrowed;             /* pixels belong to a surface */
 };
 
 /*

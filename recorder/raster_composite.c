@@ -99,66 +99,91 @@ bool raster_composite_good(const struct raster_composite *c)
 }
 
 /* One of the two operands: source or mask. */
-static pixman_image_t *operand(const struct raster_operand *o, uint32_t format,
-			       enum raster_alpha alpha, unsigned filter,
-			       unsigned repeat)
+static void look(const struct raster_operand *o, pixman_image_t *image,
+		 unsigned filter, unsigned repeat)
 {
-	pixman_image_t *image =
-		raster_pixman_image(o->image, format, false, alpha);
-
-	if (!image)
-		return NULL;
-	if (o->transformed)
-		pixman_image_set_transform(image, &o->transform);
-	pixman_image_set_filter(image, (pixman_filter_t)filter, NULL, 0);
+	raster_pixman_look(image, o->image,
+			   o->transformed ? &o->transform : NULL,
+			   (pixman_filter_t)filter);
 	pixman_image_set_repeat(image, (pixman_repeat_t)repeat);
+}
+
+static pixman_image_t *source_of(const struct raster_composite *c,
+				 uint32_t format)
+{
+	pixman_image_t *image = raster_pixman_image(
+		c->source.image, format, false,
+		c->flags & RASTER_SOURCE_OPAQUE ? RASTER_ALPHA_NONE
+						: RASTER_ALPHA_AS_IS);
+
+	if (image)
+		look(&c->source, image, c->flags >> 8 & 7, c->flags >> 14 & 3);
 	return image;
 }
 
-static void composite_part(const struct raster_composite *c,
-			   const struct raster_part *part, pixman_image_t *from,
-			   pixman_image_t *mask)
+/* A surface that is both has only one set of attributes, the mask's. */
+static pixman_image_t *mask_of(const struct raster_composite *c,
+			       uint32_t format, pixman_image_t *from)
 {
-	int32_t dx = part->box.x1 - c->box.x1, dy = part->box.y1 - c->box.y1;
+	const struct image *s = c->source.image, *m = c->mask.image;
+	bool same =
+		m->lens && m->lens == s->lens &&
+		!(m->raw == SURFACE_32_ARGB && c->flags & RASTER_SOURCE_OPAQUE);
+	pixman_image_t *image = same ? pixman_image_ref(from)
+				     : raster_pixman_image(m, format, false,
+							   RASTER_ALPHA_AS_IS);
 
-	pixman_image_composite32(
-		(pixman_op_t)(c->flags & 0xff), from, mask, part->image,
-		c->source.x + dx, c->source.y + dy, c->mask.x + dx,
-		c->mask.y + dy, 0, 0, part->box.x2 - part->box.x1,
-		part->box.y2 - part->box.y1);
+	if (!image)
+		return NULL;
+	look(&c->mask, image, c->flags >> 11 & 7, c->flags >> 16 & 3);
+	pixman_image_set_component_alpha(image, c->flags >> 18 & 1);
+	return image;
+}
+
+static int composite_views(const struct raster_composite *c,
+			   struct surface *surface, pixman_region32_t *region,
+			   pixman_image_t *from, pixman_image_t *mask,
+			   struct error *error)
+{
+	struct raster_part part;
+	const pixman_box32_t *box = &part.box;
+	int32_t dx, dy;
+	int r = raster_part_open(&part, surface,
+				 pixman_region32_extents(region), false, error);
+
+	if (r)
+		return r;
+	dx = box->x1 - c->box.x1;
+	dy = box->y1 - c->box.y1;
+	if (raster_part_clip(&part, region))
+		pixman_image_composite32((pixman_op_t)(c->flags & 0xff), from,
+					 mask, part.image, c->source.x + dx,
+					 c->source.y + dy, c->mask.x + dx,
+					 c->mask.y + dy, 0, 0,
+					 box->x2 - box->x1, box->y2 - box->y1);
+	else
+		r = error_set(error, ENOMEM, "no memory to compose images");
+	raster_part_close(&part, surface);
+	surface_touch(surface, region);
+	return r;
 }
 
 int raster_composite(struct surface *surface, pixman_region32_t *region,
 		     const struct raster_composite *c, struct error *error)
 {
-	pixman_image_t *from, *mask = NULL;
-	struct raster_part part;
-	int r;
+	/* Surfaces are looked at even when nothing is to be drawn. */
+	pixman_image_t *from = source_of(c, surface->format), *mask = NULL;
+	int r = 0;
 
-	if (!pixman_region32_not_empty(region))
-		return 0;
-	r = raster_part_open(&part, surface, pixman_region32_extents(region),
-			     false, error);
-	if (r)
-		return r;
-	from = operand(&c->source, surface->format,
-		       c->flags & RASTER_SOURCE_OPAQUE ? RASTER_ALPHA_NONE
-						       : RASTER_ALPHA_AS_IS,
-		       c->flags >> 8 & 7, c->flags >> 14 & 3);
-	if (c->mask.image)
-		mask = operand(&c->mask, surface->format, RASTER_ALPHA_AS_IS,
-			       c->flags >> 11 & 7, c->flags >> 16 & 3);
-	if (mask)
-		pixman_image_set_component_alpha(mask, c->flags >> 18 & 1);
-	if (from && !mask == !c->mask.image && raster_part_clip(&part, region))
-		composite_part(c, &part, from, mask);
-	else
+	if (from && c->mask.image)
+		mask = mask_of(c, surface->format, from);
+	if (!from || !mask != !c->mask.image)
 		r = error_set(error, ENOMEM, "no memory to compose images");
+	else if (pixman_region32_not_empty(region))
+		r = composite_views(c, surface, region, from, mask, error);
 	if (from)
 		pixman_image_unref(from);
 	if (mask)
 		pixman_image_unref(mask);
-	raster_part_close(&part, surface);
-	surface_touch(surface, region);
 	return r;
 }

@@ -154,6 +154,43 @@ static pixman_image_t *pack_raw(const struct image *image)
 	return packed;
 }
 
+/* The renderers' own image of a surface is of its format. */
+static bool is_own(pixman_image_t *view, const struct image *image)
+{
+	return image->raw &&
+	       pixman_image_get_format(view) == pixman_format(image->raw);
+}
+
+static pixman_image_t *as_before(pixman_image_t *view,
+				 const struct image *image)
+{
+	const struct surface_lens *lens = image->lens;
+
+	if (!view || !is_own(view, image))
+		return view;
+	if (lens->transformed)
+		pixman_image_set_transform(view, &lens->transform);
+	pixman_image_set_filter(view, lens->filter, NULL, 0);
+	return view;
+}
+
+void raster_pixman_look(pixman_image_t *view, const struct image *image,
+			const pixman_transform_t *transform,
+			pixman_filter_t filter)
+{
+	struct surface_lens *lens = image->lens;
+
+	pixman_image_set_filter(view, filter, NULL, 0);
+	if (transform)
+		pixman_image_set_transform(view, transform);
+	if (!is_own(view, image))
+		return;
+	lens->filter = filter;
+	lens->transformed = lens->transformed || transform;
+	if (transform)
+		lens->transform = *transform;
+}
+
 pixman_image_t *raster_pixman_image(const struct image *image,
 				    uint32_t surface_format, bool original,
 				    enum raster_alpha alpha)
@@ -164,13 +201,13 @@ pixman_image_t *raster_pixman_image(const struct image *image,
 
 	if (image->raw && image->raw != SURFACE_32_XRGB &&
 	    image->raw != SURFACE_32_ARGB)
-		return pack_raw(image);
+		return as_before(pack_raw(image), image);
 	if (image->format == IMAGE_ARGB)
 		own = PIXMAN_a8r8g8b8;
 	if (image->raw && alpha != RASTER_ALPHA_AS_IS)
 		own = alpha == RASTER_ALPHA_PAD ? PIXMAN_a8r8g8b8
 						: PIXMAN_x8r8g8b8;
-	view = wide_view(image, own);
+	view = as_before(wide_view(image, own), image);
 	if (!view || image->raw || original || PIXMAN_FORMAT_BPP(wanted) == 32)
 		return view;
 	converted = pixman_image_create_bits(wanted, (int)image->width,
@@ -240,10 +277,11 @@ struct raster_point raster_pixman_scale(pixman_image_t *image,
 		pixman_transform_translate(&t, NULL, fixed(s->src.x1),
 					   fixed(s->src.y1));
 	}
-	pixman_image_set_transform(image, &t);
-	pixman_image_set_filter(image,
-				s->how == RASTER_NEAREST ? PIXMAN_FILTER_NEAREST
-							 : PIXMAN_FILTER_GOOD,
-				NULL, 0);
+	raster_pixman_look(image, s->image, &t,
+			   s->how == RASTER_NEAREST ? PIXMAN_FILTER_NEAREST
+						    : PIXMAN_FILTER_GOOD);
+	/* Scaling alone is undone. */
+	if (is_own(image, s->image))
+		s->image->lens->transformed = false;
 	return at;
 }

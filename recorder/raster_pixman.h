@@ -45,6 +45,14 @@ pixman_image_t *raster_pixman_image(const struct image *image,
 				    enum raster_alpha alpha);
 
 /*
+ * Transform (NULL = none) and filter, which stay with the image's surface
+ * where `view`, from raster_pixman_image, is what the renderers have of it.
+ */
+void raster_pixman_look(pixman_image_t *view, const struct image *image,
+			const pixman_transform_t *transform,
+			pixman_filter_t filter);
+
+/*
  * An image to draw in and keep: of the surface's format, or (0) of the same
  * as `like`. raster_pixman_keep puts its pixels into `image`, which has the
  * same size and must stay that long. NULL: no memory.

@@ -111,44 +111,40 @@ static pixman_image_t *tiles(uint32_t format, const struct raster_source *brush)
 	pixman_transform_init_translate(
 		&t, (pixman_fixed_t)(-(uint32_t)brush->src.x1 << 16),
 		(pixman_fixed_t)(-(uint32_t)brush->src.y1 << 16));
-	pixman_image_set_transform(image, &t);
+	raster_pixman_look(image, brush->image, &t,
+			   brush->image->lens ? brush->image->lens->filter
+					      : PIXMAN_FILTER_NEAREST);
 	pixman_image_set_repeat(image, PIXMAN_REPEAT_NORMAL);
 	return image;
 }
 
 static int draw(struct surface *surface, pixman_region32_t *region,
 		const struct coverage *c, const pixman_box32_t *all,
-		const struct raster_source *brush, struct error *error)
+		pixman_image_t *brush, struct error *error)
 {
-	pixman_image_t *from = brush->how == RASTER_SOLID
-				       ? solid(surface->format, brush->colour)
-				       : tiles(surface->format, brush);
 	struct raster_part part;
-	int r;
+	int r = raster_part_open(&part, surface, &c->area, false, error);
 
-	if (!from)
-		return error_set(error, ENOMEM, "no memory for a text's brush");
-	r = raster_part_open(&part, surface, &c->area, false, error);
-	if (!r) {
-		raster_part_clip(&part, region);
+	if (r)
+		return r;
+	if (raster_part_clip(&part, region))
 		pixman_image_composite32(
-			PIXMAN_OP_OVER, from, c->image, part.image,
+			PIXMAN_OP_OVER, brush, c->image, part.image,
 			c->area.x1 - all->x1, c->area.y1 - all->y1, 0, 0, 0, 0,
 			c->area.x2 - c->area.x1, c->area.y2 - c->area.y1);
-		raster_part_close(&part, surface);
-	}
-	pixman_image_unref(from);
-	return r;
+	raster_part_close(&part, surface);
+	surface_touch(surface, region);
+	return 0;
 }
 
-int raster_text(struct surface *surface, pixman_region32_t *region,
-		const struct raster_glyph *glyphs, unsigned count,
-		unsigned depth, const struct raster_source *brush,
-		struct error *error)
+static int draw_glyphs(struct surface *surface, pixman_region32_t *region,
+		       const struct raster_glyph *glyphs, unsigned count,
+		       unsigned depth, pixman_image_t *brush,
+		       struct error *error)
 {
 	pixman_box32_t all = bounds(glyphs, count);
 	struct coverage c = {.depth = depth};
-	int r;
+	int r = 0;
 
 	if (!count || all.x1 >= all.x2 || all.y1 >= all.y2)
 		return 0;
@@ -165,10 +161,29 @@ int raster_text(struct surface *surface, pixman_region32_t *region,
 			merge_glyph(&c, &glyphs[i]);
 		r = draw(surface, region, &c, &all, brush, error);
 		pixman_image_unref(c.image);
-		if (r)
-			return r;
-		surface_touch(surface, region);
 	}
-	raster_clear_pads(surface, &all);
-	return 0;
+	if (!r)
+		raster_clear_pads(surface, &all);
+	return r;
+}
+
+int raster_text(struct surface *surface, pixman_region32_t *region,
+		const struct raster_glyph *glyphs, unsigned count,
+		unsigned depth, const struct raster_source *brush,
+		struct error *error)
+{
+	pixman_image_t *from;
+	int r;
+
+	if (!pixman_region32_not_empty(region))
+		return 0;
+	/* A surface is looked at even when no glyph is to be seen. */
+	from = brush->how == RASTER_SOLID
+		       ? solid(surface->format, brush->colour)
+		       : tiles(surface->format, brush);
+	if (!from)
+		return error_set(error, ENOMEM, "no memory for a text's brush");
+	r = draw_glyphs(surface, region, glyphs, count, depth, from, error);
+	pixman_image_unref(from);
+	return r;
 }

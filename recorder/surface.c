@@ -53,6 +53,7 @@ int surface_new(struct surface **out, uint32_t width, uint32_t height,
 	s->height = height;
 	s->format = format;
 	s->bits = surface_format_bits(format);
+	s->lens.filter = PIXMAN_FILTER_NEAREST;
 	pixman_region32_init_rect(&s->dirty, 0, 0, width, height);
 	*out = s;
 	return 0;
@@ -127,7 +128,7 @@ void surface_widen(const struct surface *s, uint32_t *pixels, size_t n)
 		surface_format_widen(s->format, pixels, n);
 }
 
-int surface_image(const struct surface *s, bool copy, struct image **image,
+int surface_image(struct surface *s, bool copy, struct image **image,
 		  struct error *error)
 {
 	enum image_format format =
@@ -144,6 +145,7 @@ int surface_image(const struct surface *s, bool copy, struct image **image,
 	if (copy)
 		memcpy((*image)->pixels, s->pixels, n * sizeof(uint32_t));
 	(*image)->raw = s->format;
+	(*image)->lens = &s->lens;
 	return 0;
 }
 

@@ -25,12 +25,24 @@ enum surface_format {
 	SURFACE_32_ARGB = 96,
 };
 
+/*
+ * How a surface was looked at when it was last a source. SPICE's renderers
+ * keep that from one drawing to the next, and those that set no transform
+ * (or filter) of their own get the last one.
+ */
+struct surface_lens {
+	bool transformed;
+	pixman_transform_t transform;
+	pixman_filter_t filter;
+};
+
 struct surface {
 	uint32_t width, height; /* px */
 	uint32_t format;
 	uint32_t bits;    /* that a pixel has, as a mask */
 	uint32_t *pixels; /* width * height, top row first */
 	pixman_region32_t dirty;
+	struct surface_lens lens;
 };
 
 /* Filled with 0, dirty as a whole. -EBADMSG, -EMSGSIZE, -ENOMEM. */
@@ -59,8 +71,8 @@ static inline bool surface_is_wide(const struct surface *surface)
  * The surface as an image whose pixels are in its own bits (image->raw). A
  * view when no copy is asked for; it must be gone before the surface is.
  */
-int surface_image(const struct surface *surface, bool copy,
-		  struct image **image, struct error *error);
+int surface_image(struct surface *surface, bool copy, struct image **image,
+		  struct error *error);
 
 /* Says that a region (inside the surface) was drawn on. */
 void surface_touch(struct surface *surface, pixman_region32_t *region);

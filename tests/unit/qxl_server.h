@@ -35,7 +35,8 @@
 /* A drawing and what it points to, freed when the server is done with it. */
 struct command {
 	QXLDrawable drawable;
-	struct command *next; /* waiting to be fetched */
+	QXLSurfaceCmd surface; /* instead, when it has a data pointer */
+	struct command *next;  /* waiting to be fetched */
 	void *owned[16];
 	unsigned owned_count;
 };
@@ -129,6 +130,9 @@ static int get_command(QXLInstance *q, struct QXLCommandExt *ext)
 		return 0;
 	*ext = (struct QXLCommandExt){
 		.cmd = {.data = (uintptr_t)&c->drawable, .type = QXL_CMD_DRAW}};
+	if (c->surface.u.surface_create.data)
+		ext->cmd = (QXLCommand){.data = (uintptr_t)&c->surface,
+					.type = QXL_CMD_SURFACE};
 	return 1;
 }
 
