@@ -104,6 +104,19 @@ struct channel *decoder_find(const struct decoder *d, unsigned type,
 	return NULL;
 }
 
+/*
+ * Another client's main channel: the server drops all that the last one had,
+ * and what they still say in the capture is nobody's.
+ */
+static void end_client(struct decoder *d)
+{
+	for (struct channel *c = d->channels; c; c = c->next) {
+		d->trouble.missing += decoder_queue_drop(d, c);
+		c->number = -1;
+		c->open = false;
+	}
+}
+
 static int begin_channel(struct decoder *d, const struct capture_channel *cc,
 			 struct error *error)
 {
@@ -113,6 +126,8 @@ static int begin_channel(struct decoder *d, const struct capture_channel *cc,
 
 	if (!message_channel_name(type) || id >= DECODER_DISPLAYS)
 		return 0;
+	if (c && type == CHANNEL_MAIN)
+		end_client(d);
 	if (!c) {
 		c = calloc(1, sizeof(*c));
 		if (!c)
