@@ -12,8 +12,10 @@
 
 #ifdef __x86_64__
 #define CPU_FAST __attribute__((target("avx2,bmi,bmi2,lzcnt")))
+#define CPU_FAST_DIFFERS true
 #else
 #define CPU_FAST
+#define CPU_FAST_DIFFERS false
 #endif
 
 bool cpu_is_fast(void);

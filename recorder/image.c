@@ -1,8 +1,17 @@
-/* A picture of 32-bit pixels: memory, references, turning over. */
+/*
+ * A picture of 32-bit pixels: memory, references, turning over.
+ *
+ * Memory of large images is used again for the next ones: to get it from the
+ * system page by page takes about as long as to decode an image. What is
+ * kept is at most POOL_SLOTS images, POOL_PIXELS each.
+ */
 #include "recorder/image.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "recorder/pixels.h"
 
 static _Thread_local uint64_t pixels_made;
 
@@ -46,8 +55,77 @@ int image_new_borrowed(struct image **out, uint32_t *pixels, uint32_t width,
 	return 0;
 }
 
-int image_new(struct image **out, uint32_t width, uint32_t height,
-	      enum image_format format, struct error *error)
+#define POOL_SLOTS 4
+#define POOL_PIXELS (4u << 20) /* 16 MiB */
+#define POOL_LEAST (16u << 10) /* smaller ones are malloc's own */
+
+/* Address sanitizers shall see what is used after it was freed. */
+#if defined(__SANITIZE_ADDRESS__)
+#define POOL_USED false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
+#define POOL_USED false
+#endif
+#endif
+#ifndef POOL_USED
+#define POOL_USED true
+#endif
+
+static struct {
+	pthread_mutex_t lock;
+	uint32_t *pixels[POOL_SLOTS];
+	size_t room[POOL_SLOTS]; /* px; 0 = free slot */
+	unsigned next;           /* to be replaced when all are full */
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool is_pooled(size_t room)
+{
+	return POOL_USED && room >= POOL_LEAST && room <= POOL_PIXELS;
+}
+
+/* Memory of *room px or up to twice as many. */
+static uint32_t *take_memory(size_t *room)
+{
+	uint32_t *pixels = NULL;
+
+	if (is_pooled(*room)) {
+		pthread_mutex_lock(&pool.lock);
+		for (unsigned i = 0; i < POOL_SLOTS && !pixels; i++)
+			if (pool.room[i] >= *room &&
+			    pool.room[i] / 2 <= *room) {
+				pixels = pool.pixels[i];
+				*room = pool.room[i];
+				pool.room[i] = 0;
+			}
+		pthread_mutex_unlock(&pool.lock);
+	}
+	return pixels ? pixels : malloc(*room * sizeof(*pixels));
+}
+
+static void give_memory(uint32_t *pixels, size_t room)
+{
+	unsigned i = 0;
+
+	if (is_pooled(room)) {
+		uint32_t *old = NULL;
+
+		pthread_mutex_lock(&pool.lock);
+		while (i < POOL_SLOTS && pool.room[i])
+			i++;
+		if (i == POOL_SLOTS) {
+			i = pool.next++ % POOL_SLOTS;
+			old = pool.pixels[i];
+		}
+		pool.pixels[i] = pixels;
+		pool.room[i] = room;
+		pthread_mutex_unlock(&pool.lock);
+		pixels = old;
+	}
+	free(pixels);
+}
+
+int image_new_unset(struct image **out, uint32_t width, uint32_t height,
+		    enum image_format format, struct error *error)
 {
 	struct image *image;
 	int r = image_new_borrowed(&image, NULL, width, height, format, error);
@@ -57,7 +135,8 @@ int image_new(struct image **out, uint32_t width, uint32_t height,
 		return r;
 	image->borrowed = false;
 	pixels_made += (uint64_t)width * height;
-	image->pixels = calloc((size_t)width * height, sizeof(uint32_t));
+	image->room = (size_t)width * height + PIXELS_SLACK;
+	image->pixels = take_memory(&image->room);
 	if (!image->pixels) {
 		free(image);
 		return error_set(error, ENOMEM,
@@ -66,6 +145,17 @@ int image_new(struct image **out, uint32_t width, uint32_t height,
 	}
 	*out = image;
 	return 0;
+}
+
+int image_new(struct image **out, uint32_t width, uint32_t height,
+	      enum image_format format, struct error *error)
+{
+	int r = image_new_unset(out, width, height, format, error);
+
+	if (!r)
+		memset((*out)->pixels, 0,
+		       (size_t)width * height * sizeof(uint32_t));
+	return r;
 }
 
 struct image *image_ref(struct image *image)
@@ -79,7 +169,7 @@ void image_unref(struct image *image)
 	if (!image || --image->refs)
 		return;
 	if (!image->borrowed)
-		free(image->pixels);
+		give_memory(image->pixels, image->room);
 	free(image);
 }
 
@@ -89,25 +179,30 @@ void image_flip(struct image *image)
 	uint32_t *low = image_row(image, image->height - 1);
 
 	for (; top < low; top += image->stride, low -= image->stride)
-		for (uint32_t x = 0; x < image->width; x++) {
-			uint32_t pixel = top[x];
+		for (uint32_t x = 0; x < image->width;) {
+			uint32_t part[256];
+			size_t n =
+				image->width - x < 256 ? image->width - x : 256;
 
-			top[x] = low[x];
-			low[x] = pixel;
+			memcpy(part, top + x, n * sizeof(*part));
+			memcpy(top + x, low + x, n * sizeof(*part));
+			memcpy(low + x, part, n * sizeof(*part));
+			x += n;
 		}
 }
 
-int image_copy(struct image **copy, const struct image *image,
+int image_copy(struct image **copy, const struct image *image, bool turned,
 	       struct error *error)
 {
-	int r = image_new(copy, image->width, image->height, image->format,
-			  error);
+	int r = image_new_unset(copy, image->width, image->height,
+				image->format, error);
 
 	if (r)
 		return r;
 	(*copy)->lossy = image->lossy;
 	for (uint32_t y = 0; y < image->height; y++)
-		memcpy(image_row(*copy, y), image_row(image, y),
+		memcpy(image_row(*copy, y),
+		       image_row(image, turned ? image->height - 1 - y : y),
 		       image->width * sizeof(uint32_t));
 	return 0;
 }

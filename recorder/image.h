@@ -34,6 +34,7 @@ struct image {
 	size_t stride;             /* px from one row to the next */
 	uint32_t *pixels;          /* top row first */
 	bool borrowed;             /* pixels belong to a surface */
+	size_t room;               /* px of memory, if they don't */
 };
 
 /*
@@ -42,6 +43,12 @@ struct image {
  */
 int image_new(struct image **image, uint32_t width, uint32_t height,
 	      enum image_format format, struct error *error);
+/*
+ * Pixels are anything: the caller sets them all. Behind them is room for
+ * PIXELS_SLACK more (pixels.h).
+ */
+int image_new_unset(struct image **image, uint32_t width, uint32_t height,
+		    enum image_format format, struct error *error);
 /* A view of pixels that stay somebody else's. */
 int image_new_borrowed(struct image **image, uint32_t *pixels, uint32_t width,
 		       uint32_t height, enum image_format format,
@@ -56,8 +63,8 @@ void image_unref(struct image *image); /* NULL is fine */
 
 /* Turns it upside down in place. */
 void image_flip(struct image *image);
-/* A copy of its own, in *copy. */
-int image_copy(struct image **copy, const struct image *image,
+/* A copy of its own, in *copy, upside down if `turned`. */
+int image_copy(struct image **copy, const struct image *image, bool turned,
 	       struct error *error);
 
 static inline uint32_t *image_row(const struct image *image, uint32_t y)

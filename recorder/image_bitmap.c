@@ -1,5 +1,7 @@
 /* Plain bitmaps of 1 to 32 bits a pixel, and palettes. */
+#include "recorder/cpu.h"
 #include "recorder/image_codecs.h"
+#include "recorder/pixels.h"
 
 int palette_read(struct bytes in, struct palette *palette, struct error *error)
 {
@@ -25,101 +27,167 @@ size_t bitmap_row_size(uint8_t format, uint32_t width)
 	return ((size_t)width * bits[format] + 7) / 8;
 }
 
-static uint32_t colour(const struct palette *palette, unsigned index)
+void palette_table(const struct palette *palette, uint8_t format,
+		   uint32_t table[PALETTE_MAX])
 {
-	return palette
-		->entries[index < palette->count ? index
-						 : index % palette->count];
+	for (uint32_t i = 0; i < PALETTE_MAX; i++)
+		if (format == BITMAP_8BIT_A)
+			table[i] = i << 24;
+		else if (i < palette->count)
+			table[i] = palette->entries[i];
+		else if (format == BITMAP_8BIT)
+			table[i] = palette->entries[palette->count - 1];
+		else
+			table[i] = palette->entries[i % palette->count];
 }
 
-static void row_of_bits(const struct palette *palette, bool low_first,
+static void row_of_bits(const uint32_t *table, bool low_first,
 			const uint8_t *row, uint32_t *pixels, uint32_t width)
 {
-	for (uint32_t x = 0; x < width; x++) {
-		unsigned shift = low_first ? x & 7 : 7 - (x & 7);
+	pixels8 back = {0}, fore = {0}, bits = {1, 2, 4, 8, 16, 32, 64, 128};
+	uint32_t x = 0;
 
-		pixels[x] = colour(palette, row[x / 8] >> shift & 1);
+	back += table[0];
+	fore += table[1];
+	if (!low_first)
+		bits = (pixels8){128, 64, 32, 16, 8, 4, 2, 1};
+	for (; x + 8 <= width; x += 8) {
+		pixels8 set = (pixels8)((bits & row[x / 8]) != 0);
+
+		*(pixels8 *)(pixels + x) = (fore & set) | (back & ~set);
 	}
+	for (; x < width; x++)
+		pixels[x] = table[(row[x / 8] & bits[x & 7]) != 0];
 }
 
-static void row_of_nibbles(const struct palette *palette, bool low_first,
+static void row_of_nibbles(const uint32_t *table, bool low_first,
 			   const uint8_t *row, uint32_t *pixels, uint32_t width)
 {
-	for (uint32_t x = 0; x < width; x++) {
-		unsigned shift = ((x & 1) != 0) == low_first ? 4 : 0;
+	unsigned first = low_first ? 0 : 4;
 
-		pixels[x] = colour(palette, row[x / 2] >> shift & 15);
+	for (uint32_t x = 0; x + 1 < width; x += 2) {
+		pixels[x] = table[row[x / 2] >> first & 15];
+		pixels[x + 1] = table[row[x / 2] >> (4 - first) & 15];
 	}
+	if (width & 1)
+		pixels[width - 1] = table[row[width / 2] >> first & 15];
 }
 
-static void row_of_bytes(const struct palette *palette, const uint8_t *row,
+static void row_of_bytes(const uint32_t *table, const uint8_t *row,
 			 uint32_t *pixels, uint32_t width)
 {
-	for (uint32_t x = 0; x < width; x++)
-		pixels[x] = palette->entries[row[x] < palette->count
-						     ? row[x]
-						     : palette->count - 1];
-}
+	uint32_t x = 0;
 
-static void row_of_16(const uint8_t *row, uint32_t *pixels, uint32_t width)
-{
-	for (uint32_t x = 0; x < width; x++) {
-		unsigned v = row[2 * x] | row[2 * x + 1] << 8;
-		unsigned r = v >> 10 & 31, g = v >> 5 & 31, b = v & 31;
-
-		pixels[x] = (r << 3 | r >> 2) << 16 | (g << 3 | g >> 2) << 8 |
-			    (b << 3 | b >> 2);
+	for (; x + 4 <= width; x += 4) {
+		pixels[x] = table[row[x]];
+		pixels[x + 1] = table[row[x + 1]];
+		pixels[x + 2] = table[row[x + 2]];
+		pixels[x + 3] = table[row[x + 3]];
 	}
+	for (; x < width; x++)
+		pixels[x] = table[row[x]];
 }
 
-static void row_of_24(const uint8_t *row, uint32_t *pixels, uint32_t width)
+PIXELS_INLINE void row_of_16(const uint8_t *row, uint32_t *pixels,
+			     uint32_t width)
 {
-	for (uint32_t x = 0; x < width; x++, row += 3)
+	const bool turned = __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__;
+	uint8_t rest[16] = {0};
+	uint32_t eight[8], x = 0;
+
+	for (; x + 8 <= width; x += 8)
+		pixels_of_16(pixels + x, row + 2 * x, turned);
+	memcpy(rest, row + 2 * x, 2 * (width - x));
+	pixels_of_16(eight, rest, turned);
+	memcpy(pixels + x, eight, 4 * (width - x));
+}
+
+PIXELS_INLINE void row_of_24(bool fast, const uint8_t *row, uint32_t *pixels,
+			     uint32_t width)
+{
+	uint32_t x = 0;
+
+	if (fast)
+		for (; x + 6 <= width; x += 4)
+			pixels_of_24(pixels + x, row + 3 * x);
+	for (; x + 2 <= width; x++)
+		pixels[x] = bytes_get_le32(row + 3 * x) & 0xffffff;
+	for (row += 3 * x; x < width; x++, row += 3)
 		pixels[x] = (uint32_t)row[2] << 16 | row[1] << 8 | row[0];
 }
 
 static void row_of_32(const uint8_t *row, uint32_t *pixels, uint32_t width)
 {
-	for (uint32_t x = 0; x < width; x++)
-		pixels[x] = bytes_get_le32(row + 4 * x);
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		memcpy(pixels, row, 4 * (size_t)width);
+	else
+		for (uint32_t x = 0; x < width; x++)
+			pixels[x] = bytes_get_le32(row + 4 * x);
 }
 
-static void row_of_alpha(const uint8_t *row, uint32_t *pixels, uint32_t width)
+static const uint8_t *stored_row(const struct bitmap *bitmap, uint32_t y)
 {
-	for (uint32_t x = 0; x < width; x++)
-		pixels[x] = (uint32_t)row[x] << 24;
+	if (!bitmap->top_down)
+		y = bitmap->height - 1 - y;
+	return bitmap->data + (size_t)y * bitmap->stride;
 }
 
-void bitmap_row(uint8_t format, const struct palette *palette,
-		const uint8_t *row, uint32_t *pixels, uint32_t width)
+PIXELS_INLINE void widen_rows(bool fast, const struct bitmap *bitmap,
+			      const uint32_t *table, struct image *image)
 {
-	switch (format) {
-	case BITMAP_1BIT_LE:
-	case BITMAP_1BIT_BE:
-		row_of_bits(palette, format == BITMAP_1BIT_LE, row, pixels,
-			    width);
-		break;
-	case BITMAP_4BIT_LE:
-	case BITMAP_4BIT_BE:
-		row_of_nibbles(palette, format == BITMAP_4BIT_LE, row, pixels,
-			       width);
-		break;
-	case BITMAP_8BIT:
-		row_of_bytes(palette, row, pixels, width);
-		break;
-	case BITMAP_16BIT:
-		row_of_16(row, pixels, width);
-		break;
-	case BITMAP_24BIT:
-		row_of_24(row, pixels, width);
-		break;
-	case BITMAP_8BIT_A:
-		row_of_alpha(row, pixels, width);
-		break;
-	default:
-		row_of_32(row, pixels, width);
-		break;
+	uint32_t width = bitmap->width;
+
+	for (uint32_t y = 0; y < bitmap->height; y++) {
+		const uint8_t *row = stored_row(bitmap, y);
+		uint32_t *to = image_row(image, y);
+
+		switch (bitmap->format) {
+		case BITMAP_1BIT_LE:
+		case BITMAP_1BIT_BE:
+			row_of_bits(table, bitmap->format == BITMAP_1BIT_LE,
+				    row, to, width);
+			break;
+		case BITMAP_4BIT_LE:
+		case BITMAP_4BIT_BE:
+			row_of_nibbles(table, bitmap->format == BITMAP_4BIT_LE,
+				       row, to, width);
+			break;
+		case BITMAP_8BIT:
+		case BITMAP_8BIT_A:
+			row_of_bytes(table, row, to, width);
+			break;
+		case BITMAP_16BIT:
+			row_of_16(row, to, width);
+			break;
+		case BITMAP_24BIT:
+			row_of_24(fast, row, to, width);
+			break;
+		default:
+			row_of_32(row, to, width);
+			break;
+		}
 	}
+}
+
+static void rows_plain(const struct bitmap *bitmap, const uint32_t *table,
+		       struct image *image)
+{
+	widen_rows(false, bitmap, table, image);
+}
+
+CPU_FAST static void rows_fast(const struct bitmap *bitmap,
+			       const uint32_t *table, struct image *image)
+{
+	widen_rows(CPU_FAST_DIFFERS, bitmap, table, image);
+}
+
+void bitmap_rows(const struct bitmap *bitmap, const uint32_t *table,
+		 struct image *image)
+{
+	if (cpu_is_fast())
+		rows_fast(bitmap, table, image);
+	else
+		rows_plain(bitmap, table, image);
 }
 
 static int check(const struct bitmap *bitmap, struct error *error)
@@ -141,16 +209,10 @@ static int check(const struct bitmap *bitmap, struct error *error)
 	return 0;
 }
 
-static const uint8_t *stored_row(const struct bitmap *bitmap, uint32_t y)
-{
-	if (!bitmap->top_down)
-		y = bitmap->height - 1 - y;
-	return bitmap->data + (size_t)y * bitmap->stride;
-}
-
 int bitmap_decode(const struct bitmap *bitmap, struct image **image,
 		  struct error *error)
 {
+	uint32_t table[PALETTE_MAX];
 	bool alpha = bitmap->format == BITMAP_RGBA ||
 		     bitmap->format == BITMAP_8BIT_A;
 	int r = check(bitmap, error);
@@ -161,21 +223,19 @@ int bitmap_decode(const struct bitmap *bitmap, struct image **image,
 		return error_set(error, EBADMSG,
 				 "a bitmap of format %u has no palette",
 				 bitmap->format);
-	r = image_new(image, bitmap->width, bitmap->height,
-		      alpha ? IMAGE_ARGB : IMAGE_XRGB, error);
-	if (r)
-		return r;
-	for (uint32_t y = 0; y < bitmap->height; y++)
-		bitmap_row(bitmap->format, bitmap->palette,
-			   stored_row(bitmap, y), image_row(*image, y),
-			   bitmap->width);
-	return 0;
+	if (bitmap->format <= BITMAP_8BIT || bitmap->format == BITMAP_8BIT_A)
+		palette_table(bitmap->palette, bitmap->format, table);
+	r = image_new_unset(image, bitmap->width, bitmap->height,
+			    alpha ? IMAGE_ARGB : IMAGE_XRGB, error);
+	if (!r)
+		bitmap_rows(bitmap, table, *image);
+	return r;
 }
 
 int bitmap_decode_mask(const struct bitmap *bitmap, struct image **image,
 		       struct error *error)
 {
-	struct palette bits = {.count = 2, .entries = {0, 1}};
+	static const uint32_t bits[] = {0, 1};
 	int r = check(bitmap, error);
 
 	if (r)
@@ -184,11 +244,9 @@ int bitmap_decode_mask(const struct bitmap *bitmap, struct image **image,
 		return error_set(error, EBADMSG,
 				 "a mask is a bitmap of format %u",
 				 bitmap->format);
-	r = image_new(image, bitmap->width, bitmap->height, IMAGE_MASK, error);
-	if (r)
-		return r;
-	for (uint32_t y = 0; y < bitmap->height; y++)
-		bitmap_row(bitmap->format, &bits, stored_row(bitmap, y),
-			   image_row(*image, y), bitmap->width);
-	return 0;
+	r = image_new_unset(image, bitmap->width, bitmap->height, IMAGE_MASK,
+			    error);
+	if (!r)
+		bitmap_rows(bitmap, bits, *image);
+	return r;
 }

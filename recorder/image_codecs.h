@@ -51,11 +51,15 @@ struct bitmap {
 /* Bytes of one row without padding; 0 for an unknown format. */
 size_t bitmap_row_size(uint8_t format, uint32_t width);
 /*
- * Widens one row. A palette is required by formats of up to 8 bits; an index
- * past its end counts modulo its size for 1 and 4 bits and is clamped for 8.
+ * What each index of a format of up to 8 bits stands for. An index past the
+ * palette's end counts modulo its size for 1 and 4 bits, else it is the last
+ * one. BITMAP_8BIT_A needs no palette: alpha alone.
  */
-void bitmap_row(uint8_t format, const struct palette *palette,
-		const uint8_t *row, uint32_t *pixels, uint32_t width);
+void palette_table(const struct palette *palette, uint8_t format,
+		   uint32_t table[PALETTE_MAX]);
+/* All rows of a bitmap, which was checked, onto an image of its size. */
+void bitmap_rows(const struct bitmap *bitmap, const uint32_t *table,
+		 struct image *image);
 int bitmap_decode(const struct bitmap *bitmap, struct image **image,
 		  struct error *error);
 /* A bitmap of 1 bit as an IMAGE_MASK. */

@@ -10,12 +10,15 @@
  * several channels, so they may arrive out of order. An image tells how far
  * back it and its successors can reach; older ones are let go only once
  * everything before the image that says so has arrived.
+ *
+ * The zlib stream around one is unpacked by libdeflate: most of the time of
+ * such an image is spent there, and zlib takes more than twice as long.
  */
 #include "recorder/image_codecs.h"
 #include "recorder/image_lz.h"
 
+#include <libdeflate.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 struct glz_slot {
 	uint64_t id;
@@ -194,92 +197,164 @@ static int read_header(struct bytes *in, struct glz_header *h,
 	return 0;
 }
 
+/* Images that were referred to a moment ago, by their distance. */
+#define RECENT 16
+
+struct glz_source {
+	const struct glz_window *window;
+	uint64_t id;
+	uint32_t distances[RECENT]; /* 0 = none */
+	const struct image *images[RECENT];
+};
+
+static const struct image *source_find(struct glz_source *s, uint32_t distance)
+{
+	unsigned i = distance % RECENT;
+
+	if (s->distances[i] != distance) {
+		const struct image *found = find(s->window, s->id - distance);
+
+		if (!found)
+			return NULL;
+		s->distances[i] = distance;
+		s->images[i] = found;
+	}
+	return s->images[i];
+}
+
 struct glz_match {
 	size_t length;
 	size_t offset;     /* px, in the image or back from here */
 	uint32_t distance; /* images back */
 };
 
-static struct glz_match read_match(struct bytes *in, unsigned control)
+PIXELS_INLINE bool read_match(struct lz_input *in, unsigned control,
+			      struct glz_match *m)
 {
-	struct glz_match m = {.length = lz_length(in, control)};
 	unsigned x, n, shift = 0;
 
-	m.offset = (control & 15) + ((size_t)bytes_u8(in) << 4);
-	x = bytes_u8(in);
+	if (!lz_length(in, control, &m->length))
+		return false;
+	m->offset = (control & 15) + ((size_t)*in->at++ << 4);
+	m->distance = 0;
+	x = *in->at++;
 	n = x >> 6;
 	if (control & 16) {
-		m.offset += (size_t)(x & 31) << 12;
+		m->offset += (size_t)(x & 31) << 12;
 	} else {
-		m.distance = x & 63;
+		m->distance = x & 63;
 		shift = 6;
 	}
 	for (; n; n--, shift += 8)
-		m.distance += (uint32_t)bytes_u8(in) << shift;
+		m->distance += (uint32_t)*in->at++ << shift;
 	if (control & 16 && x & 32)
-		m.offset += (size_t)bytes_u8(in) << 17;
-	return m;
+		m->offset += (size_t)*in->at++ << 17;
+	return true;
 }
 
 /* 0, -EBADMSG or -EAGAIN */
-__attribute__((always_inline)) static inline int
-pass(enum lz_unit unit, const struct glz_window *w, const struct glz_header *h,
-     struct bytes *in, uint32_t *out)
+PIXELS_INLINE int copy_match(enum lz_unit unit, struct glz_source *s,
+			     const struct glz_match *m, uint32_t *out,
+			     size_t at)
 {
-	size_t units = (size_t)h->width * h->height, at = 0;
-	uint32_t distance = 0; /* of the image in `far` */
-	const struct image *far = NULL;
+	const struct image *far;
+	size_t size;
 
-	while (at < units) {
-		unsigned control = bytes_u8(in);
-		struct glz_match m = {.length = control + 1};
-
-		if (control < 32) {
-			if (m.length > units - at ||
-			    !lz_literals(unit, in, out, at, m.length))
-				return -EBADMSG;
-			at += m.length;
-			continue;
-		}
-		m = read_match(in, control);
-		m.length += lz_bias(unit);
-		if (in->bad || m.length > units - at)
+	if (!m->distance) {
+		if (m->offset >= at)
 			return -EBADMSG;
-		if (!m.distance) {
-			if (m.offset >= at)
-				return -EBADMSG;
-			lz_repeat(unit, out, at, out, at - m.offset - 1,
-				  m.length);
-		} else {
-			size_t size;
-
-			if (m.distance != distance) {
-				distance = m.distance;
-				far = find(w, h->id - distance);
-			}
-			if (!far)
-				return -EAGAIN;
-			size = (size_t)far->width * far->height;
-			if (m.offset > size || m.length > size - m.offset)
-				return -EBADMSG;
-			lz_repeat(unit, out, at, far->pixels, m.offset,
-				  m.length);
-		}
-		at += m.length;
+		lz_repeat(unit, out, at, m->offset + 1, m->length);
+		return 0;
 	}
-	return in->bad ? -EBADMSG : 0;
+	far = source_find(s, m->distance);
+	if (!far)
+		return -EAGAIN;
+	size = (size_t)far->width * far->height;
+	if (m->offset > size || m->length > size - m->offset)
+		return -EBADMSG;
+	if (unit == LZ_UNIT_ALPHA)
+		pixels_copy_alpha_wide(out + at, far->pixels + m->offset,
+				       m->length);
+	else
+		pixels_copy_wide(out + at, far->pixels + m->offset, m->length);
+	return 0;
 }
 
-static int decode_pixels(const struct glz_window *w, const struct glz_header *h,
-			 struct bytes *in, uint32_t *out)
+PIXELS_INLINE int pass(enum lz_unit unit, bool fast, struct glz_source *s,
+		       struct lz_input *in, uint32_t *out, size_t units)
 {
+	size_t at = 0;
+
+	while (at < units) {
+		struct glz_match m;
+		unsigned control;
+		int r;
+
+		if (!lz_more(in))
+			return -EBADMSG;
+		control = *in->at++;
+		if (control < 32) {
+			if (control >= units - at)
+				return -EBADMSG;
+			lz_literals(unit, fast, in, out, at, control + 1, NULL);
+			at += control + 1;
+			continue;
+		}
+		if (!read_match(in, control, &m))
+			return -EBADMSG;
+		m.length += lz_bias(unit);
+		if (m.length > units - at)
+			return -EBADMSG;
+		r = copy_match(unit, s, &m, out, at);
+		if (r)
+			return r;
+		at += m.length;
+	}
+	return in->at <= in->end ? 0 : -EBADMSG;
+}
+
+typedef int glz_pass(struct glz_source *s, struct lz_input *in, uint32_t *out,
+		     size_t units);
+
+struct glz_passes {
+	glz_pass *of_16, *of_24, *alpha;
+};
+
+/* The same functions twice. */
+#define PASS(name, unit, suffix, attribute, fast) \
+	attribute static int name##_##suffix(struct glz_source *s, \
+					     struct lz_input *in, \
+					     uint32_t *out, size_t units) \
+	{ \
+		return pass(unit, fast, s, in, out, units); \
+	}
+#define PASSES(suffix, attribute, fast) \
+	PASS(of_16, LZ_UNIT_16, suffix, attribute, fast) \
+	PASS(of_24, LZ_UNIT_24, suffix, attribute, fast) \
+	PASS(alpha, LZ_UNIT_ALPHA, suffix, attribute, fast) \
+	static const struct glz_passes passes_##suffix = { \
+		of_16_##suffix, of_24_##suffix, alpha_##suffix}
+
+PASSES(plain, , false);
+PASSES(fast, CPU_FAST, CPU_FAST_DIFFERS);
+
+static int decode_pixels(const struct glz_window *w, const struct glz_header *h,
+			 const struct bytes *bytes, uint32_t *out)
+{
+	const struct glz_passes *passes =
+		cpu_is_fast() ? &passes_fast : &passes_plain;
+	size_t units = (size_t)h->width * h->height;
+	struct glz_source source = {.window = w, .id = h->id};
+	struct lz_input in;
 	int r;
 
+	in.at = bytes->data + bytes->at;
+	in.end = bytes->data + bytes->size;
 	if (h->type == LZ_RGB16)
-		return pass(LZ_UNIT_16, w, h, in, out);
-	r = pass(LZ_UNIT_24, w, h, in, out);
+		return passes->of_16(&source, &in, out, units);
+	r = passes->of_24(&source, &in, out, units);
 	if (!r && h->type == LZ_RGBA)
-		r = pass(LZ_UNIT_ALPHA, w, h, in, out);
+		r = passes->alpha(&source, &in, out, units);
 	return r;
 }
 
@@ -292,9 +367,9 @@ int glz_decode(struct glz_window *w, struct bytes in, struct image **out,
 
 	*out = NULL;
 	if (!r)
-		r = image_new(&image, h.width, h.height,
-			      h.type == LZ_RGBA ? IMAGE_ARGB : IMAGE_XRGB,
-			      error);
+		r = image_new_unset(&image, h.width, h.height,
+				    h.type == LZ_RGBA ? IMAGE_ARGB : IMAGE_XRGB,
+				    error);
 	if (r)
 		return r;
 	r = decode_pixels(w, &h, &in, image->pixels);
@@ -308,9 +383,8 @@ int glz_decode(struct glz_window *w, struct bytes in, struct image **out,
 	else
 		r = keep(w, &h, image, error);
 	if (!r && !h.top_down) {
-		r = image_copy(&turned, image, error);
+		r = image_copy(&turned, image, true, error);
 		if (!r) {
-			image_flip(turned);
 			image_unref(image);
 			image = turned;
 		}
@@ -325,7 +399,8 @@ int glz_decode(struct glz_window *w, struct bytes in, struct image **out,
 int zlib_glz_decode(struct glz_window *w, struct bytes in, uint32_t plain,
 		    struct image **out, struct error *error)
 {
-	uLongf size = plain;
+	struct libdeflate_decompressor *zlib;
+	size_t size = 0;
 	uint8_t *glz;
 	int r;
 
@@ -335,16 +410,19 @@ int zlib_glz_decode(struct glz_window *w, struct bytes in, uint32_t plain,
 				 "a GLZ stream of %u bytes is out of bounds",
 				 plain);
 	glz = malloc(plain + 1u);
-	if (!glz)
-		return error_set(error, ENOMEM,
-				 "no memory for a GLZ stream of %u bytes",
-				 plain);
-	if (uncompress(glz, &size, in.data + in.at, bytes_left(&in)) != Z_OK ||
-	    size != plain)
+	zlib = libdeflate_alloc_decompressor();
+	if (!glz || !zlib)
+		r = error_set(error, ENOMEM,
+			      "no memory for a GLZ stream of %u bytes", plain);
+	else if (libdeflate_zlib_decompress(zlib, in.data + in.at,
+					    bytes_left(&in), glz, plain,
+					    &size) != LIBDEFLATE_SUCCESS ||
+		 size != plain)
 		r = error_set(error, EBADMSG,
 			      "the zlib stream around a GLZ image is damaged");
 	else
 		r = glz_decode(w, bytes_of(glz, size), out, error);
+	libdeflate_free_decompressor(zlib);
 	free(glz);
 	return r;
 }

@@ -5,16 +5,105 @@
  * top_down. Then control bytes: below 32 a run of literals, otherwise a match
  * at a distance within the image. RGBA has a second pass for its alpha.
  */
-#include "recorder/image_codecs.h"
 #include "recorder/image_lz.h"
 
 #include <stdlib.h>
+
+#include "recorder/image_codecs.h"
 
 struct lz_header {
 	uint32_t type;
 	uint32_t width, height, stride;
 	bool top_down;
 };
+
+/* All units of a pass to out; false when the stream is damaged. */
+typedef bool lz_pass(struct lz_input *in, void *out, size_t units,
+		     const uint32_t *table);
+
+struct lz_passes {
+	lz_pass *bytes, *indices, *of_16, *of_24, *alpha;
+};
+
+bool lz_move_tail(struct lz_input *in)
+{
+	ptrdiff_t left = in->end - in->at;
+
+	if (left >= LZ_TAIL)
+		return true;
+	if (left < 0)
+		return false;
+	if (in->end > in->tail && in->end <= in->tail + LZ_TAIL)
+		return true;
+	memcpy(in->tail, in->at, (size_t)left);
+	memset(in->tail + left, 0, LZ_TAIL);
+	in->at = in->tail;
+	in->end = in->tail + left;
+	return true;
+}
+
+PIXELS_INLINE bool pass(enum lz_unit unit, bool fast, struct lz_input *in,
+			void *out, size_t units, const uint32_t *table)
+{
+	size_t at = 0;
+
+	while (at < units) {
+		size_t length, distance;
+		unsigned control;
+
+		if (!lz_more(in))
+			return false;
+		control = *in->at++;
+		if (control < 32) {
+			length = control + 1;
+			if (length > units - at)
+				return false;
+			lz_literals(unit, fast, in, out, at, length, table);
+			at += length;
+			continue;
+		}
+		if (!lz_length(in, control, &length))
+			return false;
+		distance = (control & 31) << 8 | *in->at++;
+		if (distance == 0x1fff) {
+			distance = 8191 + (in->at[0] << 8 | in->at[1]);
+			in->at += 2;
+		}
+		distance++;
+		length += lz_bias(unit);
+		if (distance > at || length > units - at)
+			return false;
+		lz_repeat(unit, out, at, distance, length);
+		at += length;
+	}
+	return in->at <= in->end;
+}
+
+/* The same functions twice. */
+#define PASS(name, unit, suffix, attribute, fast) \
+	attribute static bool name##_##suffix(struct lz_input *in, void *out, \
+					      size_t units, \
+					      const uint32_t *table) \
+	{ \
+		return pass(unit, fast, in, out, units, table); \
+	}
+#define PASSES(suffix, attribute, fast) \
+	PASS(bytes, LZ_UNIT_BYTE, suffix, attribute, fast) \
+	PASS(indices, LZ_UNIT_INDEX, suffix, attribute, fast) \
+	PASS(of_16, LZ_UNIT_16, suffix, attribute, fast) \
+	PASS(of_24, LZ_UNIT_24, suffix, attribute, fast) \
+	PASS(alpha, LZ_UNIT_ALPHA, suffix, attribute, fast) \
+	static const struct lz_passes passes_##suffix = { \
+		bytes_##suffix, indices_##suffix, of_16_##suffix, \
+		of_24_##suffix, alpha_##suffix}
+
+PASSES(plain, , false);
+PASSES(fast, CPU_FAST, CPU_FAST_DIFFERS);
+
+static const struct lz_passes *passes(void)
+{
+	return cpu_is_fast() ? &passes_fast : &passes_plain;
+}
 
 static int read_header(struct bytes *in, struct lz_header *h,
 		       struct error *error)
@@ -32,117 +121,80 @@ static int read_header(struct bytes *in, struct lz_header *h,
 	return 0;
 }
 
-static size_t match_distance(struct bytes *in, unsigned control)
+/* Rows of packed indices, or of bytes that end in padding. */
+static bool decode_packed(struct lz_input *in, const struct lz_header *h,
+			  uint8_t format, const uint32_t *table,
+			  struct image *image)
 {
-	unsigned high = control & 31;
-	unsigned low = bytes_u8(in);
+	size_t size = (size_t)h->stride * h->height;
+	uint8_t *bytes = malloc(size);
+	bool good = bytes && passes()->bytes(in, bytes, size, NULL);
 
-	if (high == 31 && low == 255) {
-		high = bytes_u8(in);
-		low = bytes_u8(in);
-		return 8191 + (high << 8 | low) + 1;
+	if (good)
+		bitmap_rows(&(struct bitmap){.format = format,
+					     .top_down = true,
+					     .width = h->width,
+					     .height = h->height,
+					     .stride = h->stride,
+					     .data = bytes,
+					     .size = size},
+			    table, image);
+	free(bytes);
+	return good;
+}
+
+static bool decode(struct bytes *bytes, const struct lz_header *h,
+		   const uint32_t *table, struct image *image)
+{
+	size_t units = (size_t)h->width * h->height;
+	struct lz_input in = {.at = bytes->data + bytes->at,
+			      .end = bytes->data + bytes->size};
+
+	switch (h->type) {
+	case LZ_RGB16:
+		return passes()->of_16(&in, image->pixels, units, NULL);
+	case LZ_RGB24:
+	case LZ_RGB32:
+		return passes()->of_24(&in, image->pixels, units, NULL);
+	case LZ_RGBA:
+		return passes()->of_24(&in, image->pixels, units, NULL) &&
+		       passes()->alpha(&in, image->pixels, units, NULL);
+	case LZ_PLT8:
+	case LZ_A8:
+		if (h->stride == h->width)
+			return passes()->indices(&in, image->pixels, units,
+						 table);
+		break;
 	}
-	return (high << 8 | low) + 1;
+	return decode_packed(
+		&in, h, h->type == LZ_A8 ? BITMAP_8BIT_A : (uint8_t)h->type,
+		table, image);
 }
 
-__attribute__((always_inline)) static inline bool
-pass(enum lz_unit unit, struct bytes *in, void *out, size_t units)
+/* The table that indices are looked up in; sizes of packed rows. */
+static int prepare(const struct lz_header *h, const struct palette *palette,
+		   uint32_t *table, struct error *error)
 {
-	size_t at = 0;
+	uint8_t format = h->type == LZ_A8 ? BITMAP_8BIT_A : (uint8_t)h->type;
+	size_t row;
 
-	while (at < units) {
-		unsigned control = bytes_u8(in);
-		size_t length, distance;
-
-		if (control < 32) {
-			length = control + 1;
-			if (length > units - at ||
-			    !lz_literals(unit, in, out, at, length))
-				return false;
-		} else {
-			length = lz_length(in, control);
-			distance = match_distance(in, control);
-			length += lz_bias(unit);
-			if (in->bad || distance > at || length > units - at)
-				return false;
-			lz_repeat(unit, out, at, out, at - distance, length);
-		}
-		at += length;
-	}
-	return !in->bad;
-}
-
-static bool pass_bytes(struct bytes *in, uint8_t *out, size_t units)
-{
-	return pass(LZ_UNIT_BYTE, in, out, units);
-}
-
-static bool pass_16(struct bytes *in, uint32_t *out, size_t units)
-{
-	return pass(LZ_UNIT_16, in, out, units);
-}
-
-static bool pass_24(struct bytes *in, uint32_t *out, size_t units)
-{
-	return pass(LZ_UNIT_24, in, out, units);
-}
-
-static bool pass_alpha(struct bytes *in, uint32_t *out, size_t units)
-{
-	return pass(LZ_UNIT_ALPHA, in, out, units);
-}
-
-/* Packed indices or alpha bytes, widened as a bitmap's rows are. */
-static int decode_packed(struct bytes *in, const struct lz_header *h,
-			 const struct palette *palette, struct image *image,
-			 struct error *error)
-{
-	uint8_t format = h->type == LZ_A8 ? BITMAP_8BIT_A : h->type;
-	size_t row = bitmap_row_size(format, h->width);
-	uint8_t *bytes;
-	size_t size;
-
+	if (h->type > LZ_PLT8 && h->type != LZ_A8)
+		return 0;
 	if (format <= BITMAP_8BIT && !palette)
 		return error_set(error, EBADMSG, "an LZ image has no palette");
+	row = bitmap_row_size(format, h->width);
 	if (h->stride < row || h->stride > row + 64)
 		return error_set(error, EBADMSG,
 				 "an LZ image has rows of %u bytes, not %zu",
 				 h->stride, row);
-	size = (size_t)h->stride * h->height;
-	bytes = malloc(size);
-	if (!bytes)
-		return error_set(error, ENOMEM, "no memory for an LZ image");
-	if (!pass_bytes(in, bytes, size)) {
-		free(bytes);
-		return error_set(error, EBADMSG, "an LZ stream is damaged");
-	}
-	for (uint32_t y = 0; y < h->height; y++)
-		bitmap_row(format, palette, bytes + (size_t)y * h->stride,
-			   image_row(image, y), h->width);
-	free(bytes);
-	return 0;
-}
-
-static int decode_pixels(struct bytes *in, const struct lz_header *h,
-			 struct image *image, struct error *error)
-{
-	size_t units = (size_t)h->width * h->height;
-	bool good;
-
-	if (h->type == LZ_RGB16)
-		good = pass_16(in, image->pixels, units);
-	else
-		good = pass_24(in, image->pixels, units);
-	if (good && h->type == LZ_RGBA)
-		good = pass_alpha(in, image->pixels, units);
-	if (!good)
-		return error_set(error, EBADMSG, "an LZ stream is damaged");
+	palette_table(palette, format, table);
 	return 0;
 }
 
 int lz_decode(struct bytes in, const struct palette *palette,
 	      struct image **out, struct error *error)
 {
+	uint32_t table[PALETTE_MAX];
 	struct lz_header h;
 	struct image *image;
 	bool alpha;
@@ -155,14 +207,13 @@ int lz_decode(struct bytes in, const struct palette *palette,
 		return error_set(error, EBADMSG, "LZ type %u is unknown",
 				 h.type);
 	alpha = h.type == LZ_RGBA || h.type == LZ_A8;
-	r = image_new(&image, h.width, h.height,
-		      alpha ? IMAGE_ARGB : IMAGE_XRGB, error);
+	r = image_new_unset(&image, h.width, h.height,
+			    alpha ? IMAGE_ARGB : IMAGE_XRGB, error);
 	if (r)
 		return r;
-	if (h.type <= LZ_PLT8 || h.type == LZ_A8)
-		r = decode_packed(&in, &h, palette, image, error);
-	else
-		r = decode_pixels(&in, &h, image, error);
+	r = prepare(&h, palette, table, error);
+	if (!r && !decode(&in, &h, table, image))
+		r = error_set(error, EBADMSG, "an LZ stream is damaged");
 	if (r) {
 		image_unref(image);
 		return r;
@@ -173,10 +224,12 @@ int lz_decode(struct bytes in, const struct palette *palette,
 	return 0;
 }
 
-int lz_decode_alpha(struct bytes in, struct image *image, struct error *error)
+int lz_decode_alpha(struct bytes bytes, struct image *image,
+		    struct error *error)
 {
 	struct lz_header h;
-	int r = read_header(&in, &h, error);
+	struct lz_input in;
+	int r = read_header(&bytes, &h, error);
 
 	if (r)
 		return r;
@@ -184,9 +237,12 @@ int lz_decode_alpha(struct bytes in, struct image *image, struct error *error)
 	    h.height != image->height)
 		return error_set(error, EBADMSG,
 				 "the alpha of a JPEG image does not fit it");
+	in.at = bytes.data + bytes.at;
+	in.end = bytes.data + bytes.size;
 	if (!h.top_down)
 		image_flip(image);
-	if (!pass_alpha(&in, image->pixels, (size_t)h.width * h.height))
+	if (!passes()->alpha(&in, image->pixels, (size_t)h.width * h.height,
+			     NULL))
 		r = error_set(error, EBADMSG, "an LZ stream is damaged");
 	if (!h.top_down)
 		image_flip(image);

@@ -1,17 +1,25 @@
 /*
- * What LZ and GLZ have in common: units, literal runs, copies.
+ * What LZ and GLZ have in common: units, literal runs, lengths, the end of
+ * the input.
  *
- * A unit is what a stream counts in. Runs copy forwards one unit at a time,
- * so that a run may read what it has just written.
+ * A unit is what a stream counts in. Kernels are inlined into one function
+ * for each unit; `fast` is a constant in them (cpu.h).
+ *
+ * Between two controls LZ_TAIL bytes can be read without a look at the end:
+ * when fewer are left they are moved in front of as many zeros. Only after
+ * lengths, which may take any number of bytes, the end is looked at again.
  */
 #ifndef RECORDER_IMAGE_LZ_H
 #define RECORDER_IMAGE_LZ_H
 
 #include "recorder/bytes.h"
+#include "recorder/cpu.h"
 #include "recorder/image.h"
+#include "recorder/pixels.h"
 
 #define LZ_MAGIC 0x20205a4cu
 #define LZ_VERSION 0x00010001u
+#define LZ_TAIL 128 /* a control, 32 literals of 3 bytes, what is read over */
 
 /* SPICE's LzImageType */
 enum lz_type {
@@ -29,85 +37,117 @@ enum lz_type {
 };
 
 enum lz_unit {
-	LZ_UNIT_BYTE,  /* one byte of packed indices or of alpha */
+	LZ_UNIT_BYTE,  /* one byte of packed indices */
+	LZ_UNIT_INDEX, /* a pixel of one byte, looked up in a table */
 	LZ_UNIT_16,    /* a pixel of two bytes, x1r5g5b5, high byte first */
 	LZ_UNIT_24,    /* a pixel of three bytes, B, G, R */
 	LZ_UNIT_ALPHA, /* the high byte of a pixel that is there already */
 };
 
+struct lz_input {
+	const uint8_t *at, *end;
+	uint8_t tail[2 * LZ_TAIL];
+};
+
 /* Added to the length of a match. */
-static inline size_t lz_bias(enum lz_unit unit)
+PIXELS_INLINE size_t lz_bias(enum lz_unit unit)
 {
 	return unit == LZ_UNIT_24 ? 0 : unit == LZ_UNIT_16 ? 1 : 2;
 }
 
-static inline uint32_t lz_widen(unsigned v)
-{
-	uint32_t r = v >> 10 & 31, g = v >> 5 & 31, b = v & 31;
+/* False when more has been read than there was. */
+bool lz_move_tail(struct lz_input *in);
 
-	return (r << 3 | r >> 2) << 16 | (g << 3 | g >> 2) << 8 |
-	       (b << 3 | b >> 2);
+/* LZ_TAIL bytes can be read, unless false. */
+PIXELS_INLINE bool lz_more(struct lz_input *in)
+{
+	return __builtin_expect(in->end - in->at >= LZ_TAIL, 1) ||
+	       lz_move_tail(in);
 }
 
-/* n units from the stream to out; false when the stream is too short. */
-static inline bool lz_literals(enum lz_unit unit, struct bytes *in, void *out,
-			       size_t at, size_t n)
+/* The length of a match; false when the stream ends in it. */
+PIXELS_INLINE bool lz_length(struct lz_input *in, unsigned control,
+			     size_t *length)
 {
-	size_t size = unit == LZ_UNIT_24 ? 3 : unit == LZ_UNIT_16 ? 2 : 1;
-	const uint8_t *p = bytes_take(in, n * size);
-	uint32_t *pixels = (uint32_t *)out + at;
-
-	if (!p)
-		return false;
-	if (unit == LZ_UNIT_BYTE) {
-		memcpy((uint8_t *)out + at, p, n);
-		return true;
-	}
-	for (size_t i = 0; i < n; i++, p += size)
-		if (unit == LZ_UNIT_24)
-			pixels[i] = (uint32_t)p[2] << 16 | p[1] << 8 | p[0];
-		else if (unit == LZ_UNIT_16)
-			pixels[i] = lz_widen(p[0] << 8 | p[1]);
-		else
-			pixels[i] = (pixels[i] & 0xffffff) | (uint32_t)p[0]
-								     << 24;
-	return true;
-}
-
-/* n units of `from`, beginning with unit `first`, to out at `at`. */
-static inline void lz_repeat(enum lz_unit unit, void *out, size_t at,
-			     const void *from, size_t first, size_t n)
-{
-	const uint32_t *source = (const uint32_t *)from + first;
-	uint32_t *pixels = (uint32_t *)out + at;
-
-	if (unit == LZ_UNIT_BYTE) {
-		const uint8_t *bytes = (const uint8_t *)from + first;
-
-		for (size_t i = 0; i < n; i++)
-			((uint8_t *)out)[at + i] = bytes[i];
-	} else if (unit == LZ_UNIT_ALPHA) {
-		for (size_t i = 0; i < n; i++)
-			pixels[i] = (pixels[i] & 0xffffff) |
-				    (source[i] & 0xff000000);
-	} else {
-		for (size_t i = 0; i < n; i++)
-			pixels[i] = source[i];
-	}
-}
-
-/* Bytes behind a length of 7, added up to the first that is not 255. */
-static inline size_t lz_length(struct bytes *in, unsigned control)
-{
-	size_t length = control >> 5;
 	uint8_t more;
 
-	if (length == 7)
-		do {
-			more = bytes_u8(in);
-			length += more;
-		} while (more == 255 && !in->bad);
-	return length;
+	*length = control >> 5;
+	if (*length < 7)
+		return true;
+	do {
+		if (in->at >= in->end)
+			return false;
+		more = *in->at++;
+		*length += more;
+	} while (more == 255);
+	return lz_more(in);
+}
+
+/* n units, at most 32, to the unit `at` of out. */
+PIXELS_INLINE void lz_literals(enum lz_unit unit, bool fast,
+			       struct lz_input *in, void *out, size_t at,
+			       size_t n, const uint32_t *table)
+{
+	const bool turned = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+	const uint8_t *from = in->at;
+	uint32_t *to = (uint32_t *)out + (unit == LZ_UNIT_BYTE ? 0 : at);
+
+	switch (unit) {
+	case LZ_UNIT_BYTE:
+		memcpy((uint8_t *)out + at, from, n);
+		in->at += n;
+		break;
+	case LZ_UNIT_INDEX:
+		for (size_t i = 0; i < n; i++)
+			to[i] = table[from[i]];
+		in->at += n;
+		break;
+	case LZ_UNIT_16:
+		for (size_t i = 0; i < n; i += 8)
+			pixels_of_16(to + i, from + 2 * i, turned);
+		in->at += 2 * n;
+		break;
+	case LZ_UNIT_24:
+		if (fast)
+			for (size_t i = 0; i < n; i += 4)
+				pixels_of_24(to + i, from + 3 * i);
+		else
+			for (size_t i = 0; i < n; i++)
+				to[i] = bytes_get_le32(from + 3 * i) & 0xffffff;
+		in->at += 3 * n;
+		break;
+	case LZ_UNIT_ALPHA:
+		for (size_t i = 0; i < n; i += 8)
+			pixels_alpha_of_8(to + i, from + i);
+		in->at += n;
+		break;
+	}
+}
+
+/* As lz_repeat, of bytes. */
+PIXELS_INLINE void lz_repeat_bytes(uint8_t *to, size_t distance, size_t n)
+{
+	const uint8_t *from = to - distance;
+
+	if (distance == 1)
+		memset(to, *from, n);
+	else if (distance >= n)
+		memcpy(to, from, n);
+	else
+		for (size_t i = 0; i < n; i++)
+			to[i] = from[i];
+}
+
+/* n units like those that stand `distance` before the unit `at` of out. */
+PIXELS_INLINE void lz_repeat(enum lz_unit unit, void *out, size_t at,
+			     size_t distance, size_t n)
+{
+	if (unit == LZ_UNIT_BYTE)
+		lz_repeat_bytes((uint8_t *)out + at, distance, n);
+	else if (unit == LZ_UNIT_ALPHA)
+		pixels_repeat_alpha_wide((uint32_t *)out + at, distance, n);
+	else
+		pixels_repeat_wide((uint32_t *)out + at, distance, n);
 }
 
 #endif

@@ -33,11 +33,43 @@ static int decode_blocks(struct bytes *in, uint8_t *out, size_t size,
 	return 0;
 }
 
+/* Blocks of pixels that are those of an image, but for the rows' order. */
+static int decode_wide(struct bytes *in, const struct bitmap *bitmap,
+		       struct image **image, struct error *error)
+{
+	int r = image_new_unset(
+		image, bitmap->width, bitmap->height,
+		bitmap->format == BITMAP_RGBA ? IMAGE_ARGB : IMAGE_XRGB, error);
+
+	if (r)
+		return r;
+	r = decode_blocks(in, (uint8_t *)(*image)->pixels, bitmap->size, error);
+	if (!r && !bitmap->top_down)
+		image_flip(*image);
+	return r;
+}
+
+static int decode_other(struct bytes *in, struct bitmap *bitmap,
+			struct image **image, struct error *error)
+{
+	uint8_t *bytes = malloc(bitmap->size);
+	int r;
+
+	if (!bytes)
+		return error_set(error, ENOMEM, "no memory for an LZ4 image");
+	bitmap->data = bytes;
+	r = decode_blocks(in, bytes, bitmap->size, error);
+	if (!r)
+		r = bitmap_decode(bitmap, image, error);
+	free(bytes);
+	return r;
+}
+
 int lz4_decode(struct bytes in, uint32_t width, uint32_t height,
 	       struct image **out, struct error *error)
 {
 	struct bitmap bitmap = {.width = width, .height = height};
-	uint8_t *bytes;
+	struct image *image = NULL;
 	int r;
 
 	*out = NULL;
@@ -53,13 +85,14 @@ int lz4_decode(struct bytes in, uint32_t width, uint32_t height,
 				 bitmap.format, width, height);
 	bitmap.stride = bitmap_row_size(bitmap.format, width);
 	bitmap.size = (size_t)bitmap.stride * height;
-	bytes = malloc(bitmap.size);
-	if (!bytes)
-		return error_set(error, ENOMEM, "no memory for an LZ4 image");
-	bitmap.data = bytes;
-	r = decode_blocks(&in, bytes, bitmap.size, error);
-	if (!r)
-		r = bitmap_decode(&bitmap, out, error);
-	free(bytes);
+	if (bitmap.format >= BITMAP_32BIT &&
+	    __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		r = decode_wide(&in, &bitmap, &image, error);
+	else
+		r = decode_other(&in, &bitmap, &image, error);
+	if (r)
+		image_unref(image);
+	else
+		*out = image;
 	return r;
 }

@@ -119,8 +119,8 @@ int quic_decode(struct bytes in, struct image **out, struct error *error)
 	if (in.bad || magic != QUIC_MAGIC || version || type < QUIC_GRAY ||
 	    type > QUIC_RGBA)
 		return error_set(error, EBADMSG, "a QUIC header is damaged");
-	r = image_new(&image, width, height,
-		      type == QUIC_RGBA ? IMAGE_ARGB : IMAGE_XRGB, error);
+	r = image_new_unset(&image, width, height,
+			    type == QUIC_RGBA ? IMAGE_ARGB : IMAGE_XRGB, error);
 	if (r)
 		return r;
 	r = decode(&in, type, image, error);

@@ -261,7 +261,7 @@ static int invert(struct image **image, struct error *error)
 {
 	struct image *copy;
 	size_t n;
-	int r = image_copy(&copy, *image, error);
+	int r = image_copy(&copy, *image, false, error);
 
 	if (r)
 		return r;
