@@ -258,23 +258,80 @@ static int wait_for_job(struct ctl *ctl, json_t **job, struct error *error)
 	return result;
 }
 
+/* GET of a path into a file; what: for the progress bar. */
+static int fetch_path(struct ctl *ctl, const char *path, const char *what,
+		      const char *name, struct error *error)
+{
+	struct error ignored = {0};
+	struct ctl_file file;
+	int result = ctl_file_open(&file, name, error);
+
+	if (result)
+		return result;
+	result = ctl_download(ctl, path, file.stream, what, error);
+	if (result)
+		ctl_file_close(&file, false, &ignored);
+	else
+		result = ctl_file_close(&file, true, error);
+	return result;
+}
+
 /* GET of /api/v1/sessions/ID/what into a file. */
 static int fetch(struct ctl *ctl, const char *what, const char *name,
 		 struct error *error)
 {
 	char *path =
 		ctl_path("/api/v1/sessions/%s/%s", ctl->arguments[0], what);
-	struct error ignored = {0};
-	struct ctl_file file;
-	int result = ctl_file_open(&file, name, error);
+	int result = fetch_path(ctl, path, what, name, error);
 
-	if (!result) {
-		result = ctl_download(ctl, path, file.stream, what, error);
-		if (result)
-			ctl_file_close(&file, false, &ignored);
-		else
-			result = ctl_file_close(&file, true, error);
-	}
+	free(path);
+	return result;
+}
+
+/* What was said about the video itself, as the API has it. */
+static json_t *video_options(const struct ctl *ctl, const char *file)
+{
+	static const char *const names[][2] = {
+		{"format", "format"},
+		{"video", "video"},
+		{"sound", "sound"},
+		{"preset", "preset"},
+		{"crf", "crf"},
+		{"fps", "fps"},
+		{"key-seconds", "key_seconds"},
+		{"monitor", "monitor"},
+		{"threads", "threads"},
+	};
+	const char *end = file ? strrchr(file, '.') : NULL;
+	json_t *body = json_object();
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (ctl_option(ctl, names[i][0]))
+			json_object_set_new(
+				body, names[i][1],
+				json_string(ctl_option(ctl, names[i][0])));
+	if (ctl_option(ctl, "lossless"))
+		json_object_set_new(body, "lossless", json_true());
+	if (ctl_option(ctl, "no-cursor"))
+		json_object_set_new(body, "no_cursor", json_true());
+	if (end && !strcmp(end, ".webm") && !ctl_option(ctl, "format"))
+		json_object_set_new(body, "format", json_string("webm"));
+	return body;
+}
+
+/* The job's own file, which is not needed any more afterwards. */
+static int fetch_of_job(struct ctl *ctl, const json_t *job, const char *name,
+			struct error *error)
+{
+	char *video = ctl_path("/api/v1/jobs/%s/video", ctl_text(job, "id"));
+	char *path = ctl_path("/api/v1/jobs/%s", ctl_text(job, "id"));
+	struct error ignored = {0};
+	int result = fetch_path(ctl, video, "video", name, error);
+	json_t *answer;
+
+	if (!result && !ctl_call(ctl, "DELETE", path, NULL, &answer, &ignored))
+		json_decref(answer);
+	free(video);
 	free(path);
 	return result;
 }
@@ -282,21 +339,25 @@ static int fetch(struct ctl *ctl, const char *what, const char *name,
 int ctl_session_render(struct ctl *ctl, struct error *error)
 {
 	const char *file = ctl_option(ctl, "o");
-	json_t *body = json_object(), *job = NULL;
-	bool waits = !ctl_option(ctl, "no-wait");
+	json_t *body, *job = NULL;
+	bool waits = !ctl_option(ctl, "no-wait"), separate;
 	int result;
 
-	if (file && (!waits || (ctl->json && strcmp(file, "-") == 0))) {
-		json_decref(body);
+	if (file && (!waits || (ctl->json && strcmp(file, "-") == 0)))
 		return ctl_usage(error, "-o %s does not go with %s", file,
 				 waits ? "--json" : "--no-wait");
-	}
+	body = video_options(ctl, file);
+	separate = file && json_object_size(body);
+	if (separate)
+		json_object_set_new(body, "separate", json_true());
 	if (ctl_option(ctl, "again"))
 		json_object_set_new(body, "again", json_true());
 	result = on_session(ctl, "POST", "/render", body, &job, error);
 	if (!result && waits)
 		result = wait_for_job(ctl, &job, error);
-	if (!result && file)
+	if (!result && separate)
+		result = fetch_of_job(ctl, job, file, error);
+	else if (!result && file)
 		result = fetch(ctl, "video", file, error);
 	if (!result && ctl->json)
 		ctl_print_json(job);
@@ -331,8 +392,9 @@ int ctl_session_export(struct ctl *ctl, struct error *error)
 	if (!what)
 		return ctl_print_stats(ctl, error);
 	if (ctl_is_file(ctl->arguments[0]))
-		return ctl_usage(error, "%s is a file; only --stats goes with "
-					"one",
+		return ctl_usage(error,
+				 "%s is a file; only --stats goes with "
+				 "one",
 				 ctl->arguments[0]);
 	if (ctl->json && strcmp(file, "-") == 0)
 		return ctl_usage(error, "--json does not go with a file on "

@@ -68,22 +68,6 @@ void jobs_write_end(struct jobs *jobs, const char *id, const char *kind,
 		  json_pack("{s:s, s:s?}", "state", state, "error", text));
 }
 
-static void write_video(struct jobs *jobs, const char *session,
-			const char *state, uint64_t bytes, const char *text)
-{
-	struct error error;
-
-	if (catalogue_write(jobs->control->catalogue,
-			    "UPDATE session SET video = ?, video_bytes = ?, "
-			    "video_error = ? WHERE id = ?",
-			    CATALOGUE_VALUES(catalogue_text(state),
-					     catalogue_int((int64_t)bytes),
-					     catalogue_text(text),
-					     catalogue_text(session)),
-			    NULL, NULL, &error) < 0)
-		log_error("session %s: %s", session, error.text);
-}
-
 static void progressed(void *data, double done)
 {
 	struct running *running = data;
@@ -103,8 +87,8 @@ static void progressed(void *data, double done)
 			  json_pack("{s:f}", "progress", done));
 }
 
-static int open_capture(struct jobs *jobs, const char *session, int *fd,
-			struct error *error)
+int job_open_capture(struct jobs *jobs, const char *session, int *fd,
+		     struct error *error)
 {
 	char path[PATH_MAX];
 
@@ -118,9 +102,8 @@ static int open_capture(struct jobs *jobs, const char *session, int *fd,
 	return error_errno(error, errno, "can't read %s", path);
 }
 
-/* The job's process, from its start to its end. */
-static int run_process(struct running *running, const struct job_start *start,
-		       struct error *error)
+int job_run_process(struct running *running, const struct job_start *start,
+		    struct error *error)
 {
 	struct jobs *jobs = running->jobs;
 	struct job_process process;
@@ -141,90 +124,6 @@ static int run_process(struct running *running, const struct job_start *start,
 	return r;
 }
 
-static int render_to(struct running *running, int capture, const char *part,
-		     uint64_t *bytes, struct error *error)
-{
-	struct job_start start = {
-		.kind = "render",
-		.session = running->session,
-		.input = capture,
-		.memory =
-			(unsigned)running->jobs->control->config.render_memory,
-		.cpu = CPU_SECONDS,
-		.dies_with_us = true,
-	};
-	struct stat st;
-	int r;
-
-	start.output =
-		open(part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-		     0600);
-	if (start.output < 0)
-		return error_errno(error, errno, "can't write %s", part);
-	r = run_process(running, &start, error);
-	if (!r && (fsync(start.output) || fstat(start.output, &st)))
-		r = error_errno(error, errno, "can't write %s", part);
-	if (!r)
-		*bytes = (uint64_t)st.st_size;
-	close(start.output);
-	return r;
-}
-
-static int render(struct running *running, uint64_t *bytes, struct error *error)
-{
-	struct jobs *jobs = running->jobs;
-	char part[PATH_MAX], whole[PATH_MAX], folder[PATH_MAX];
-	int capture, r;
-
-	session_path(jobs->control, running->session, NULL, folder);
-	session_path(jobs->control, running->session, "video.mp4", whole);
-	session_path(jobs->control, running->session, "video.mp4.part", part);
-	r = open_capture(jobs, running->session, &capture, error);
-	if (r)
-		return r;
-	r = render_to(running, capture, part, bytes, error);
-	close(capture);
-	if (!r && rename(part, whole))
-		r = error_errno(error, errno, "can't write %s", whole);
-	if (!r)
-		r = folder_sync(folder, error);
-	if (r)
-		unlink(part);
-	return r;
-}
-
-static void do_render(struct jobs *jobs, struct running *running)
-{
-	struct error error = {0};
-	uint64_t bytes = 0;
-	bool cancelled, ending;
-	int r;
-
-	write_video(jobs, running->session, "rendering", 0, NULL);
-	r = render(running, &bytes, &error);
-	pthread_mutex_lock(&jobs->lock);
-	running->pid = 0;
-	cancelled = running->cancelled;
-	ending = jobs->ending;
-	pthread_mutex_unlock(&jobs->lock);
-	if (r && ending && !cancelled)
-		return; /* the next start does it again */
-	if (!r) {
-		write_video(jobs, running->session, "ready", bytes,
-			    running->note[0] ? running->note : NULL);
-		jobs_write_end(jobs, running->id, "render", running->session,
-			       "done", NULL);
-	} else if (cancelled) {
-		write_video(jobs, running->session, "none", 0, NULL);
-		jobs_write_end(jobs, running->id, "render", running->session,
-			       "cancelled", NULL);
-	} else {
-		write_video(jobs, running->session, "failed", 0, error.text);
-		jobs_write_end(jobs, running->id, "render", running->session,
-			       "failed", error.text);
-	}
-}
-
 static int take_next(void *data, const struct catalogue_row *row)
 {
 	struct running *running = data;
@@ -232,6 +131,9 @@ static int take_next(void *data, const struct catalogue_row *row)
 	snprintf(running->id, JOB_ID_SIZE, "%s", catalogue_row_text(row, 0));
 	snprintf(running->session, JOB_ID_SIZE, "%s",
 		 catalogue_row_text(row, 1));
+	snprintf(running->options, sizeof(running->options), "%s",
+		 catalogue_row_text(row, 2));
+	running->attempts = (unsigned)catalogue_row_int(row, 3);
 	return 0;
 }
 
@@ -249,7 +151,7 @@ static struct running *next_render(struct jobs *jobs)
 			    "attempts = attempts + 1 WHERE seq = "
 			    "(SELECT seq FROM job WHERE state = 'queued' AND "
 			    "kind = 'render' ORDER BY seq LIMIT 1) "
-			    "RETURNING id, session",
+			    "RETURNING id, session, options, attempts",
 			    CATALOGUE_VALUES(catalogue_int(units_now_us())),
 			    take_next, running, &error);
 	if (r == 1) {
@@ -281,7 +183,7 @@ static void *work(void *data)
 			continue;
 		}
 		pthread_mutex_unlock(&jobs->lock);
-		do_render(jobs, running);
+		job_render_run(jobs, running);
 		pthread_mutex_lock(&jobs->lock);
 		running_remove(jobs, running);
 	}
@@ -298,7 +200,8 @@ static int take_up(struct jobs *jobs, struct error *error)
 		"UPDATE session SET video = 'failed', "
 		"video_error = 'given up after three attempts' "
 		"WHERE id IN (SELECT session FROM job "
-		"WHERE state = 'running' AND kind = 'render')",
+		"WHERE state = 'running' AND kind = 'render' AND "
+		"options NOT LIKE '%\"separate\":true%')",
 		"UPDATE job SET state = 'failed', "
 		"error = 'given up after three attempts' "
 		"WHERE state = 'running' AND kind = 'render'",
@@ -365,7 +268,8 @@ bool job_of_session(struct jobs *jobs, const char *session,
 {
 	return catalogue_read(jobs->control->catalogue,
 			      "SELECT id FROM job WHERE session = ? AND "
-			      "kind = 'render' ORDER BY state IN "
+			      "kind = 'render' AND options NOT LIKE "
+			      "'%\"separate\":true%' ORDER BY state IN "
 			      "('queued', 'running') DESC, seq DESC LIMIT 1",
 			      CATALOGUE_VALUES(catalogue_text(session)),
 			      take_id, id, NULL) == 1;
@@ -387,33 +291,6 @@ int jobs_insert(struct jobs *jobs, const char *kind, const char *session,
 				 catalogue_int(units_now_us())),
 		NULL, NULL, error);
 	return r < 0 ? (int)r : 0;
-}
-
-int job_render(struct jobs *jobs, const char *session, char id[JOB_ID_SIZE],
-	       struct error *error)
-{
-	char own[JOB_ID_SIZE];
-	int64_t open;
-	int r = 0;
-
-	id = id ? id : own;
-	/* Two that ask at once get the same job. */
-	pthread_mutex_lock(&jobs->lock);
-	open = catalogue_read(jobs->control->catalogue,
-			      "SELECT id FROM job WHERE session = ? AND "
-			      "kind = 'render' AND "
-			      "state IN ('queued', 'running')",
-			      CATALOGUE_VALUES(catalogue_text(session)),
-			      take_id, id, error);
-	if (open == 0) {
-		r = jobs_insert(jobs, "render", session, "{}", id, error);
-		if (!r)
-			write_video(jobs, session, "queued", 0, NULL);
-		jobs->waiting = true;
-		pthread_cond_signal(&jobs->wake);
-	}
-	pthread_mutex_unlock(&jobs->lock);
-	return open < 0 ? (int)open : r;
 }
 
 static void *follow_pipe(void *data)
@@ -445,7 +322,7 @@ int job_run(struct jobs *jobs, const char *kind, const char *look,
 	struct running *running = calloc(1, sizeof(*running));
 	int r;
 
-	r = running ? open_capture(jobs, session, &start.input, error)
+	r = running ? job_open_capture(jobs, session, &start.input, error)
 		    : error_set(error, -ENOMEM, "no memory");
 	if (r) {
 		free(running);
@@ -457,7 +334,7 @@ int job_run(struct jobs *jobs, const char *kind, const char *look,
 	pthread_mutex_lock(&jobs->lock);
 	running_add(jobs, running);
 	pthread_mutex_unlock(&jobs->lock);
-	r = run_process(running, &start, error);
+	r = job_run_process(running, &start, error);
 	close(start.input);
 	pthread_mutex_lock(&jobs->lock);
 	running_remove(jobs, running);
@@ -478,7 +355,7 @@ int job_pipe(struct jobs *jobs, const char *kind, const char *look,
 	pthread_t thread;
 	int pipe[2], r;
 
-	r = running ? open_capture(jobs, session, &start.input, error)
+	r = running ? job_open_capture(jobs, session, &start.input, error)
 		    : error_set(error, -ENOMEM, "no memory");
 	if (!r && pipe2(pipe, O_CLOEXEC)) {
 		r = error_errno(error, errno, "no pipe");

@@ -54,8 +54,7 @@ static int take_job(void *data, const struct catalogue_row *row)
 				units_time_json(catalogue_row_int(row, 4)),
 				"ended_at",
 				units_time_json(catalogue_row_int(row, 5)),
-				"error",
-				catalogue_row_text(row, 6)));
+				"error", catalogue_row_text(row, 6)));
 	return 0;
 }
 
@@ -112,6 +111,7 @@ int job_show(struct jobs *jobs, const char *id, json_t **job,
 struct queued {
 	char session[JOB_ID_SIZE];
 	char kind[16];
+	bool is_own_video;
 };
 
 static int take_queued(void *data, const struct catalogue_row *row)
@@ -122,6 +122,9 @@ static int take_queued(void *data, const struct catalogue_row *row)
 		 catalogue_row_text(row, 0));
 	snprintf(queued->kind, sizeof(queued->kind), "%s",
 		 catalogue_row_text(row, 1));
+	queued->is_own_video =
+		!strcmp(queued->kind, "render") &&
+		!strstr(catalogue_row_text(row, 2), "\"separate\":true");
 	return 0;
 }
 
@@ -132,7 +135,8 @@ static int64_t cancel_queued(struct jobs *jobs, const char *id,
 	return catalogue_write(jobs->control->catalogue,
 			       "UPDATE job SET state = 'cancelled', "
 			       "ended_at = ? WHERE id = ? AND "
-			       "state = 'queued' RETURNING session, kind",
+			       "state = 'queued' RETURNING session, kind, "
+			       "options",
 			       CATALOGUE_VALUES(catalogue_int(units_now_us()),
 						catalogue_text(id)),
 			       take_queued, queued, error);
@@ -155,17 +159,12 @@ int job_cancel(struct jobs *jobs, const char *id, struct error *error)
 	}
 	pthread_mutex_unlock(&jobs->lock);
 	if (!running && r == 1) {
-		if (!strcmp(queued.kind, "render"))
-			catalogue_write(
-				jobs->control->catalogue,
-				"UPDATE session SET video = 'none' "
-				"WHERE id = ? AND video = 'queued'",
-				CATALOGUE_VALUES(catalogue_text(queued.session)),
-				NULL, NULL, NULL);
+		if (queued.is_own_video)
+			job_render_restore(jobs, queued.session, "none", NULL);
 		jobs_post(jobs, "job.ended", id, queued.kind, queued.session,
 			  json_pack("{s:s}", "state", "cancelled"));
 	}
-	if (!r)
+	if (!r && !job_render_take_away(jobs, id))
 		return error_set(error, -EBUSY, "job %s neither waits nor runs",
 				 id);
 	return r < 0 ? (int)r : 0;
@@ -219,14 +218,22 @@ unsigned jobs_active(struct jobs *jobs)
 	return count;
 }
 
+static int forget(void *data, const struct catalogue_row *row)
+{
+	job_render_forget(data, catalogue_row_text(row, 0),
+			  catalogue_row_text(row, 1));
+	return 0;
+}
+
 void jobs_sweep(struct jobs *jobs, int64_t before)
 {
 	struct catalogue *catalogue = jobs->control->catalogue;
 
 	catalogue_write(catalogue,
 			"DELETE FROM job WHERE state NOT IN "
-			"('queued', 'running') AND ended_at < ?",
-			CATALOGUE_VALUES(catalogue_int(before)), NULL, NULL,
+			"('queued', 'running') AND ended_at < ? "
+			"RETURNING session, id",
+			CATALOGUE_VALUES(catalogue_int(before)), forget, jobs,
 			NULL);
 	catalogue_write(
 		catalogue,

@@ -1,6 +1,6 @@
 /*
  * What the parts of jobs share: the list of processes that run. For job.c,
- * job_replay.c and job_list.c only.
+ * job_render.c, job_replay.c and job_list.c only.
  */
 #ifndef DAEMON_JOB_LIST_H
 #define DAEMON_JOB_LIST_H
@@ -12,6 +12,7 @@
 
 #include "daemon/job.h"
 #include "daemon/job_process.h"
+#include "daemon/video_options.h"
 
 #define JOBS_THREADS 8
 
@@ -24,9 +25,11 @@ struct running {
 	int words;   /* its progress pipe */
 	int control; /* of a replay: takes sockets; else -1 */
 	bool cancelled;
+	char options[VIDEO_OPTIONS_SIZE]; /* of a render */
+	unsigned attempts;                /* with this one */
 	double progress;
 	char note[JOB_NOTE_SIZE]; /* of its result */
-	int64_t posted; /* last progress event, us */
+	int64_t posted;           /* last progress event, us */
 	struct running *next;
 };
 
@@ -50,6 +53,20 @@ void jobs_post(struct jobs *jobs, const char *type, const char *id,
 	       const char *kind, const char *session, json_t *more);
 void jobs_write_end(struct jobs *jobs, const char *id, const char *kind,
 		    const char *session, const char *state, const char *text);
+int job_open_capture(struct jobs *jobs, const char *session, int *fd,
+		     struct error *error);
+/* A job's process, from its start to its end. */
+int job_run_process(struct running *running, const struct job_start *start,
+		    struct error *error);
+/* Does a render that was taken from the queue, and writes what became of it. */
+void job_render_run(struct jobs *jobs, struct running *running);
+/* A render that is no more: the session has what it had, or is in `state`. */
+void job_render_restore(struct jobs *jobs, const char *session,
+			const char *state, const char *text);
+/* Removes a done render's file; false when it has none of its own. */
+bool job_render_take_away(struct jobs *jobs, const char *id);
+/* Removes files of a render that are not the session's own. */
+void job_render_forget(struct jobs *jobs, const char *session, const char *id);
 int jobs_insert(struct jobs *jobs, const char *kind, const char *session,
 		const char *options, char id[JOB_ID_SIZE], struct error *error);
 

@@ -4,13 +4,15 @@
  *
  * It is started with fd 3 the recording, fd 4 where the result goes (a file,
  * a pipe, or for a replay the socket over which sockets come), and fd 5 for
- * words to the control role. Before the first byte of the recording is read
+ * words to the control role. A render has more files: fd 6 what it has encoded
+ * so far, fd 7 and 8 thumbnails. Before the first byte of the recording is read
  * it gives up what it can do without: new privileges, memory and time beyond
  * its limits, files and sockets of its own making, and every system call
  * that is not in the list of job_sandbox.c.
  */
 #include "daemon/job.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #include "daemon/job_sandbox.h"
+#include "daemon/video_options.h"
 #include "daemon/look.h"
 #include "recorder/capture_export.h"
 #include "recorder/capture_stats.h"
@@ -25,7 +28,7 @@
 #include "recorder/render.h"
 #include "recorder/replay_wire.h"
 
-enum { IN = 3, OUT = 4, WORDS = 5 };
+enum { IN = 3, OUT = 4, WORDS = 5, PARTIAL = 6, THUMBS = 7, VTT = 8 };
 
 #define STEP 0.002 /* progress worth telling */
 
@@ -34,6 +37,8 @@ struct options {
 	unsigned long memory, cpu;
 	double speed;
 	struct look look;
+	json_t *video_json;
+	struct video_options video;
 };
 
 static double told;
@@ -86,15 +91,23 @@ static void tell_shortcomings(const struct render_result *result)
 		say("note %s\n", 0, text);
 }
 
+/* A descriptor that the one who started us gave, or 0. */
+static int given(int fd)
+{
+	return fcntl(fd, F_GETFD) < 0 ? 0 : fd;
+}
+
 static int run_render(const struct options *options, struct error *error)
 {
-	const struct render_options render_options = {0};
+	struct render_options render_options = options->video.render;
 	struct render_result *result = calloc(1, sizeof(*result));
 	int r;
 
-	(void)options;
 	if (!result)
 		return error_set(error, -ENOMEM, "no memory");
+	render_options.partial_fd = given(PARTIAL);
+	render_options.thumbs_fd = given(THUMBS);
+	render_options.vtt_fd = given(VTT);
 	r = render(IN, OUT, &render_options, tell_progress, NULL, result,
 		   error);
 	if (r == 0)
@@ -173,6 +186,11 @@ static int read_options(struct options *options, int argc, char **argv)
 		else if (!strcmp(argv[i], "--look")) {
 			if (look_read(&options->look, argv[i + 1], NULL))
 				return -EINVAL;
+		} else if (!strcmp(argv[i], "--video")) {
+			options->video_json = json_loads(argv[i + 1], 0, NULL);
+			if (video_options_read(&options->video,
+					       options->video_json, NULL))
+				return -EINVAL;
 		} else if (strcmp(argv[i], "--session"))
 			return -EINVAL;
 	}
@@ -199,8 +217,10 @@ int job_main(int argc, char **argv)
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (!strcmp(kinds[i].kind, options.kind))
 			r = kinds[i].run(&options, &error);
+	json_decref(options.video_json);
 	if (r) {
-		say("error %s\n", 0, error.text);
+		say(r == -ENODATA ? "nothing %s\n" : "error %s\n", 0,
+		    error.text);
 		return 1;
 	}
 	return 0;

@@ -25,6 +25,7 @@ int job_process_start(struct job_process *process,
 		"--speed",   speed,
 		"--session", start->session,
 		"--look",    start->look ? start->look : "",
+		"--video",   start->video ? start->video : "{}",
 		NULL};
 	struct spawn spawn = {.program = start->program,
 			      .arguments = arguments,
@@ -41,6 +42,8 @@ int job_process_start(struct job_process *process,
 	spawn.fds[0] = start->input;
 	spawn.fds[1] = start->output;
 	spawn.fds[2] = pipe[1];
+	for (unsigned i = 0; i < start->more_count; i++)
+		spawn.fds[spawn.fd_count++] = start->more[i];
 	r = spawn_self(&spawn, &process->pid, error);
 	close(pipe[1]);
 	if (r)
@@ -50,8 +53,14 @@ int job_process_start(struct job_process *process,
 	return r;
 }
 
+/* What it says of itself. */
+struct words {
+	char said[LINE], note[JOB_NOTE_SIZE];
+	bool nothing; /* said is why there is nothing to be made */
+};
+
 static void take_line(char *line, void (*progress)(void *, double), void *data,
-		      char said[LINE], char note[JOB_NOTE_SIZE])
+		      struct words *words)
 {
 	double done;
 
@@ -59,24 +68,31 @@ static void take_line(char *line, void (*progress)(void *, double), void *data,
 		if (progress && done >= 0 && done <= 1)
 			progress(data, done);
 	} else if (!strncmp(line, "error ", 6)) {
-		snprintf(said, LINE, "%s", line + 6);
+		snprintf(words->said, LINE, "%s", line + 6);
+	} else if (!strncmp(line, "nothing ", 8)) {
+		snprintf(words->said, LINE, "%s", line + 8);
+		words->nothing = true;
 	} else if (!strncmp(line, "note ", 5)) {
-		snprintf(note, JOB_NOTE_SIZE, "%s", line + 5);
+		snprintf(words->note, JOB_NOTE_SIZE, "%s", line + 5);
 	}
 }
 
-static int how_it_ended(int status, const char *said, struct error *error)
+static int how_it_ended(int status, const struct words *words,
+			struct error *error)
 {
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	if (*said)
-		return error_set(error, -EIO, "%s", said);
+	if (words->said[0])
+		return error_set(error, words->nothing ? -ENODATA : -EIO, "%s",
+				 words->said);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		return error_set(error, -EIO,
 				 "the job was stopped: it tried what it must "
 				 "not do");
 	if (WIFSIGNALED(status))
-		return error_set(error, -EIO, "the job died of signal %d (%s)",
+		return error_set(error,
+				 WTERMSIG(status) == SIGKILL ? -EINTR : -EIO,
+				 "the job died of signal %d (%s)",
 				 WTERMSIG(status), strsignal(WTERMSIG(status)));
 	return error_set(error, -EIO, "the job failed with status %d",
 			 WEXITSTATUS(status));
@@ -101,16 +117,17 @@ int job_process_follow(struct job_process *process,
 		       char note[JOB_NOTE_SIZE], struct error *error)
 {
 	FILE *in = fdopen(process->progress, "r");
-	char line[LINE], said[LINE] = "";
+	struct words words = {0};
+	char line[LINE];
 
-	note[0] = '\0';
 	while (in && fgets(line, sizeof(line), in)) {
 		line[strcspn(line, "\n")] = '\0';
-		take_line(line, progress, data, said, note);
+		take_line(line, progress, data, &words);
 	}
 	if (in)
 		fclose(in);
 	else
 		close(process->progress);
-	return how_it_ended(reap(process), said, error);
+	strcpy(note, words.note);
+	return how_it_ended(reap(process), &words, error);
 }

@@ -14,6 +14,7 @@
 #include "daemon/job.h"
 #include "daemon/operations_query.h"
 #include "daemon/session.h"
+#include "daemon/video_options.h"
 #include "recorder/capture_index.h"
 
 int operation_session_list(struct control *control,
@@ -189,12 +190,13 @@ int operation_session_render(struct control *control,
 			     struct operation_answer *answer,
 			     struct error *error)
 {
-	bool again = false;
-	const struct body_member members[] = {{"again", BODY_BOOL, &again}};
+	char options[VIDEO_OPTIONS_SIZE], id[JOB_ID_SIZE];
+	struct video_options video;
 	struct session session;
-	char id[JOB_ID_SIZE];
-	int r = BODY_READ(call, members, error);
+	int r = video_options_read(&video, call->body, error);
 
+	if (!r)
+		r = video_options_text(call->body, options, error);
 	if (!r)
 		r = session_find(control, call->path[0], &session, error);
 	if (!r && !session.recorded)
@@ -206,9 +208,11 @@ int operation_session_render(struct control *control,
 			      session.id);
 	if (r)
 		return r;
-	if (again || strcmp(session.video, "ready") ||
+	/* With options of its own it is another video than the one there. */
+	if (video.again || strcmp(options, "{}") ||
+	    strcmp(session.video, "ready") ||
 	    !job_of_session(control->jobs, session.id, id))
-		r = job_render(control->jobs, session.id, id, error);
+		r = job_render(control->jobs, session.id, options, id, error);
 	return r ? r : job_show(control->jobs, id, &answer->json, error);
 }
 
@@ -247,6 +251,41 @@ int operation_session_video(struct control *control,
 	return answer_file(control, call->path[0], "video.mp4",
 			   "video yet; render it first", "video/mp4", ".mp4",
 			   answer, error);
+}
+
+int operation_session_thumbs(struct control *control,
+			     const struct operation_call *call,
+			     struct operation_answer *answer,
+			     struct error *error)
+{
+	return answer_file(control, call->path[0], "thumbs.jpg",
+			   "thumbnails; render it first", "image/jpeg", ".jpg",
+			   answer, error);
+}
+
+int operation_session_thumbs_times(struct control *control,
+				   const struct operation_call *call,
+				   struct operation_answer *answer,
+				   struct error *error)
+{
+	return answer_file(control, call->path[0], "thumbs.vtt",
+			   "thumbnails; render it first", "text/vtt", ".vtt",
+			   answer, error);
+}
+
+int operation_job_video(struct control *control,
+			const struct operation_call *call,
+			struct operation_answer *answer, struct error *error)
+{
+	struct job_video video;
+	int r = job_video(control->jobs, call->path[0], &video, error);
+
+	if (r)
+		return r;
+	return answer_file(control, video.session, video.name,
+			   "such video any more",
+			   video.webm ? "video/webm" : "video/mp4",
+			   video.webm ? ".webm" : ".mp4", answer, error);
 }
 
 int operation_session_capture(struct control *control,

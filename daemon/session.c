@@ -119,8 +119,8 @@ static json_t *video_json(struct control *control, const struct session *s)
 				    json_integer((json_int_t)s->video_bytes));
 	if (s->video_error[0])
 		json_object_set_new(json,
-				    strcmp(s->video, "ready") ? "error"
-							      : "note",
+				    strcmp(s->video, "failed") ? "note"
+							       : "error",
 				    json_string(s->video_error));
 	if ((!strcmp(s->video, "queued") || !strcmp(s->video, "rendering")) &&
 	    job_of_session(control->jobs, s->id, job))

@@ -163,7 +163,7 @@ void session_scan_recovered(struct control *control)
 			 (unsigned long long)found.size);
 		if (good && found.totals.frames &&
 		    control->config.render_automatic)
-			job_render(control->jobs, id, NULL, &error);
+			job_render(control->jobs, id, "{}", NULL, &error);
 	}
 }
 

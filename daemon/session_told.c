@@ -90,7 +90,7 @@ int sessions_ended(struct control *control, const struct ipc_ended *ended)
 			      session.client, "reason", session.end_reason,
 			      "text", session.end_text));
 	if (session.recorded && control->config.render_automatic)
-		job_render(control->jobs, session.id, NULL, &error);
+		job_render(control->jobs, session.id, "{}", NULL, &error);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "daemon/session.h"
 #include "daemon/session_live.h"
 #include "daemon/units.h"
+#include "daemon/video_options.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -30,12 +31,12 @@
 static struct control control;
 
 /* The job role of this program. */
-static int fake_job(const char *kind)
+static int fake_job(const char *kind, const char *options)
 {
 	const char *what = getenv("FAKE_JOB");
 	struct stat st;
 
-	for (int fd = 6; fd < 64; fd++)
+	for (int fd = 9; fd < 64; fd++)
 		if (fcntl(fd, F_GETFD) >= 0)
 			return 9; /* it inherited what it must not */
 	if (!strcmp(what, "hang"))
@@ -43,6 +44,22 @@ static int fake_job(const char *kind)
 			pause();
 	if (!strcmp(what, "crash"))
 		raise(SIGKILL);
+	/* Dies with something encoded, and goes on the next time. */
+	if (!strcmp(what, "die once") && !fstat(6, &st) && !st.st_size) {
+		dprintf(6, "half");
+		raise(SIGKILL);
+	}
+	if (!strcmp(what, "encode")) {
+		dprintf(6, "half");
+		for (;;)
+			pause();
+	}
+	if (!strcmp(what, "nothing")) {
+		dprintf(5, "nothing it never showed a picture\n");
+		return 1;
+	}
+	if (!strcmp(what, "options"))
+		return dprintf(4, "%s", options) < 0;
 	if (!strcmp(what, "fail")) {
 		dprintf(5, "progress 0.5\nerror it has no \"picture\"\n");
 		return 1;
@@ -155,11 +172,13 @@ static void a_render_makes_the_video(void **state)
 
 	(void)state;
 	make_session(&session);
-	assert_int_equal(job_render(control.jobs, session.id, id, NULL), 0);
+	assert_int_equal(job_render(control.jobs, session.id, "{}", id, NULL),
+			 0);
 	assert_int_equal(session_find(&control, session.id, &session, NULL), 0);
 	assert_string_equal(session.video, "queued");
 	/* Asked twice it is the same job. */
-	assert_int_equal(job_render(control.jobs, session.id, again, NULL), 0);
+	assert_int_equal(
+		job_render(control.jobs, session.id, "{}", again, NULL), 0);
 	assert_string_equal(id, again);
 	assert_int_equal(jobs_start(control.jobs, NULL), 0);
 	expect_state(id, "done", "");
@@ -188,8 +207,9 @@ static void failures_are_told(void **state)
 	assert_int_equal(jobs_start(control.jobs, NULL), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		setenv("FAKE_JOB", cases[i][0], 1);
-		assert_int_equal(job_render(control.jobs, session.id, id, NULL),
-				 0);
+		assert_int_equal(
+			job_render(control.jobs, session.id, "{}", id, NULL),
+			0);
 		expect_state(id, "failed", cases[i][1]);
 		assert_int_equal(
 			session_find(&control, session.id, &session, NULL), 0);
@@ -200,8 +220,206 @@ static void failures_are_told(void **state)
 	}
 	/* Endless words without a line's end are no harm. */
 	setenv("FAKE_JOB", "rant", 1);
-	assert_int_equal(job_render(control.jobs, session.id, id, NULL), 0);
+	assert_int_equal(job_render(control.jobs, session.id, "{}", id, NULL),
+			 0);
 	expect_state(id, "done", "");
+}
+
+static bool has_file(const struct session *session, const char *name)
+{
+	char path[PATH_MAX];
+
+	session_path(&control, session->id, name, path);
+	return !access(path, F_OK);
+}
+
+static char *render_to_state(const struct session *session, const char *does,
+			     const char *options, const char *state)
+{
+	static char id[JOB_ID_SIZE];
+
+	setenv("FAKE_JOB", does, 1);
+	assert_int_equal(
+		job_render(control.jobs, session->id, options, id, NULL), 0);
+	expect_state(id, state, "");
+	while (!strcmp(state, "running") ? false : jobs_active(control.jobs))
+		usleep(1000);
+	return id;
+}
+
+static void a_killed_one_goes_on(void **state)
+{
+	struct session session;
+
+	(void)state;
+	make_session(&session);
+	assert_int_equal(jobs_start(control.jobs, NULL), 0);
+	render_to_state(&session, "die once", "{}", "done");
+	assert_true(has_file(&session, "video.mp4"));
+	assert_true(has_file(&session, "thumbs.jpg"));
+	assert_true(has_file(&session, "thumbs.vtt"));
+	assert_false(has_file(&session, "video.partial"));
+}
+
+static void what_is_encoded_outlives_a_restart(void **state)
+{
+	struct session session;
+	char *id;
+
+	(void)state;
+	make_session(&session);
+	assert_int_equal(jobs_start(control.jobs, NULL), 0);
+	id = render_to_state(&session, "encode", "{}", "running");
+	while (!has_file(&session, "video.partial"))
+		usleep(1000);
+	usleep(50000);
+	jobs_free(control.jobs);
+	assert_true(has_file(&session, "video.partial"));
+	assert_false(has_file(&session, "video.mp4.part"));
+	assert_int_equal(jobs_new(&control.jobs, &control, NULL), 0);
+	assert_int_equal(jobs_start(control.jobs, NULL), 0);
+	expect_state(id, "running", "");
+	assert_int_equal(job_cancel(control.jobs, id, NULL), 0);
+	expect_state(id, "cancelled", "");
+	while (jobs_active(control.jobs))
+		usleep(1000);
+	assert_false(has_file(&session, "video.partial"));
+}
+
+static void another_attempt_takes_nothing_away(void **state)
+{
+	struct session session;
+	char *id;
+
+	(void)state;
+	make_session(&session);
+	assert_int_equal(jobs_start(control.jobs, NULL), 0);
+	render_to_state(&session, "ok", "{}", "done");
+	render_to_state(&session, "fail", "{}", "failed");
+	assert_int_equal(session_find(&control, session.id, &session, NULL), 0);
+	assert_string_equal(session.video, "ready");
+	assert_int_equal(session.video_bytes, 5);
+	assert_string_equal(session.video_error, "it has no \"picture\"");
+	id = render_to_state(&session, "hang", "{}", "running");
+	assert_int_equal(job_cancel(control.jobs, id, NULL), 0);
+	expect_state(id, "cancelled", "");
+	while (jobs_active(control.jobs))
+		usleep(1000);
+	assert_int_equal(session_find(&control, session.id, &session, NULL), 0);
+	assert_string_equal(session.video, "ready");
+}
+
+static void without_a_picture_there_is_none(void **state)
+{
+	struct session session;
+	json_t *json, *video;
+
+	(void)state;
+	make_session(&session);
+	assert_int_equal(jobs_start(control.jobs, NULL), 0);
+	render_to_state(&session, "nothing", "{}", "failed");
+	assert_int_equal(session_find(&control, session.id, &session, NULL), 0);
+	assert_string_equal(session.video, "none");
+	json = session_json(&control, &session);
+	video = json_object_get(json, "video");
+	assert_string_equal(json_string_value(json_object_get(video, "note")),
+			    "it never showed a picture");
+	assert_null(json_object_get(video, "error"));
+	json_decref(json);
+}
+
+static void a_separate_one_is_a_file_of_the_job(void **state)
+{
+	static const char options[] = "{\"format\":\"webm\",\"separate\":true}";
+	struct session session;
+	struct job_video video;
+	char *id, path[PATH_MAX], text[80] = "";
+	int fd;
+
+	(void)state;
+	make_session(&session);
+	assert_int_equal(jobs_start(control.jobs, NULL), 0);
+	render_to_state(&session, "ok", "{}", "done");
+	id = render_to_state(&session, "options", options, "done");
+	assert_int_equal(job_video(control.jobs, id, &video, NULL), 0);
+	assert_true(video.separate && video.webm);
+	session_path(&control, session.id, video.name, path);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	/* It got them as they were queued; the session's video is as it was. */
+	assert_string_equal(text, options);
+	assert_int_equal(session_find(&control, session.id, &session, NULL), 0);
+	assert_int_equal(session.video_bytes, 5);
+	assert_int_equal(job_cancel(control.jobs, id, NULL), 0);
+	assert_int_not_equal(access(path, F_OK), 0);
+	assert_int_equal(job_cancel(control.jobs, id, NULL), -EBUSY);
+	id = render_to_state(&session, "options", options, "done");
+	assert_int_equal(job_video(control.jobs, id, &video, NULL), 0);
+	assert_true(has_file(&session, video.name));
+	jobs_sweep(control.jobs, INT64_MAX);
+	assert_false(has_file(&session, video.name));
+	assert_int_equal(job_video(control.jobs, id, &video, NULL), -ENOENT);
+	assert_true(has_file(&session, "video.mp4"));
+}
+
+static void two_ways_at_once_are_refused(void **state)
+{
+	struct session session;
+	struct error error;
+	char id[JOB_ID_SIZE];
+
+	(void)state;
+	make_session(&session);
+	assert_int_equal(job_render(control.jobs, session.id, "{}", id, NULL),
+			 0);
+	assert_int_equal(job_render(control.jobs, session.id, "{\"crf\":18}",
+				    NULL, &error),
+			 -EBUSY);
+	assert_non_null(strstr(error.text, id));
+	assert_int_equal(job_render(control.jobs, session.id,
+				    "{\"crf\":18,\"separate\":true}", NULL,
+				    NULL),
+			 0);
+}
+
+static void options_are_read(void **state)
+{
+	static const struct {
+		const char *json, *error;
+	} cases[] = {
+		{"{\"format\":\"avi\"}",
+		 "format is \"avi\"; it may be mp4 or webm"},
+		{"{\"sound\":\"mp3\"}",
+		 "sound is \"mp3\"; it may be aac, opus or none"},
+		{"{\"colour\":1}", "\"colour\" is not known here"},
+		{"{\"crf\":0}", "crf: it must be a number, 1 at least"},
+		{"{\"fps\":1000}", "fps is 1000; at most 120"},
+		{"{\"format\":\"webm\"}",
+		 "the session's own video is MP4 with H.264, which every "
+		 "browser plays; make another one as a file of its own (-o "
+		 "FILE)"},
+		{"{\"format\":\"webm\",\"separate\":true}", NULL},
+		{"{\"lossless\":true}",
+		 "the session's own video is MP4 with H.264, which every "
+		 "browser plays; make another one as a file of its own (-o "
+		 "FILE)"},
+		{"{\"crf\":\"18\",\"sound\":\"opus\",\"key_seconds\":2}", NULL},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		json_t *json = json_loads(cases[i].json, 0, NULL);
+		struct video_options options;
+		struct error error = {0};
+
+		assert_int_equal(video_options_read(&options, json, &error),
+				 cases[i].error ? -EINVAL : 0);
+		assert_string_equal(error.text,
+				    cases[i].error ? cases[i].error : "");
+		json_decref(json);
+	}
 }
 
 static void a_running_job_is_cancelled(void **state)
@@ -213,7 +431,8 @@ static void a_running_job_is_cancelled(void **state)
 	make_session(&session);
 	setenv("FAKE_JOB", "hang", 1);
 	assert_int_equal(jobs_start(control.jobs, NULL), 0);
-	assert_int_equal(job_render(control.jobs, session.id, id, NULL), 0);
+	assert_int_equal(job_render(control.jobs, session.id, "{}", id, NULL),
+			 0);
 	expect_state(id, "running", "");
 	assert_int_equal(job_cancel(control.jobs, id, NULL), 0);
 	expect_state(id, "cancelled", "");
@@ -224,7 +443,8 @@ static void a_running_job_is_cancelled(void **state)
 	assert_int_equal(session_find(&control, session.id, &session, NULL), 0);
 	assert_string_equal(session.video, "none");
 	/* Deleting a session ends its job first. */
-	assert_int_equal(job_render(control.jobs, session.id, id, NULL), 0);
+	assert_int_equal(job_render(control.jobs, session.id, "{}", id, NULL),
+			 0);
 	expect_state(id, "running", "");
 	assert_int_equal(session_delete(&control, session.id, NULL), 0);
 	assert_int_equal(jobs_active(control.jobs), 0);
@@ -237,7 +457,8 @@ static void a_queued_job_is_cancelled(void **state)
 
 	(void)state;
 	make_session(&session);
-	assert_int_equal(job_render(control.jobs, session.id, id, NULL), 0);
+	assert_int_equal(job_render(control.jobs, session.id, "{}", id, NULL),
+			 0);
 	assert_int_equal(job_cancel(control.jobs, id, NULL), 0);
 	expect_state(id, "cancelled", "");
 	assert_int_equal(session_find(&control, session.id, &session, NULL), 0);
@@ -260,7 +481,8 @@ static void a_restart_takes_the_queue_up(void **state)
 	make_session(&session);
 	setenv("FAKE_JOB", "hang", 1);
 	assert_int_equal(jobs_start(control.jobs, NULL), 0);
-	assert_int_equal(job_render(control.jobs, session.id, id, NULL), 0);
+	assert_int_equal(job_render(control.jobs, session.id, "{}", id, NULL),
+			 0);
 	expect_state(id, "running", "");
 	setenv("FAKE_JOB", "ok", 1);
 	restart();
@@ -276,7 +498,8 @@ static void it_is_given_up_after_three_attempts(void **state)
 	make_session(&session);
 	setenv("FAKE_JOB", "hang", 1);
 	assert_int_equal(jobs_start(control.jobs, NULL), 0);
-	assert_int_equal(job_render(control.jobs, session.id, id, NULL), 0);
+	assert_int_equal(job_render(control.jobs, session.id, "{}", id, NULL),
+			 0);
 	for (int i = 0; i < 3; i++) {
 		expect_state(id, "running", "");
 		/* Till it has the process, not only the row. */
@@ -430,6 +653,13 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(a_render_makes_the_video),
 		TEST(failures_are_told),
+		TEST(a_killed_one_goes_on),
+		TEST(what_is_encoded_outlives_a_restart),
+		TEST(another_attempt_takes_nothing_away),
+		TEST(without_a_picture_there_is_none),
+		TEST(a_separate_one_is_a_file_of_the_job),
+		TEST(two_ways_at_once_are_refused),
+		cmocka_unit_test(options_are_read),
 		TEST(a_running_job_is_cancelled),
 		TEST(a_queued_job_is_cancelled),
 		TEST(a_restart_takes_the_queue_up),
@@ -440,6 +670,6 @@ int main(int argc, char **argv)
 	};
 
 	if (argc > 2 && !strcmp(argv[1], "job"))
-		return fake_job(argv[2]);
+		return fake_job(argv[2], argv[argc - 1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
