@@ -181,6 +181,37 @@ js '(document.querySelector("video").currentTime = 3, 0)' >/dev/null
 ok "it can be sought in" holds 'document.querySelector("video").readyState >= 2
 	&& document.querySelector("video").currentTime >= 3'
 
+# The pictures below it: the pointer shows one, a click goes there.
+over()
+{
+	js "(() => {
+		const strip = document.querySelector('.strip');
+		const box = strip.getBoundingClientRect();
+		strip.dispatchEvent(new PointerEvent('pointermove', {
+			clientX: box.left + box.width / 2}));
+		return getComputedStyle(document.querySelector(
+			'.bubble div')).backgroundImage;
+	})()"
+}
+ok "there are pictures of it" \
+	holds 'document.querySelectorAll(".strip .frames div").length > 3'
+shows_a_picture()
+{
+	over | grep -q thumbs.jpg && is_true \
+		'!document.querySelector(".bubble").hidden &&
+		document.querySelector(".bubble span").textContent'
+}
+ok "the pointer shows one" shows_a_picture
+js '(document.querySelector("video").currentTime = 0, 0)' >/dev/null
+ok "a click on them" click '.strip'
+ok "goes there" holds '(({currentTime, duration}) =>
+	currentTime > duration * .4 && currentTime < duration * .6)(
+	document.querySelector("video"))'
+if [ -n "${SCREENSHOTS:-}" ]; then
+	over >/dev/null
+	wd GET /screenshot | base64 -d >"$SCREENSHOTS/session.png"
+fi
+
 # The page's cookie, in requests that the page did not make.
 cookie=$(wd GET /cookie | jq -r '.[] | "\(.name)=\(.value)"')
 video=$(js 'document.querySelector("video").src')

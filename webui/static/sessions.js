@@ -195,6 +195,105 @@ export function sessionList(query) {
 
 /* --- one session ------------------------------------------------------- */
 
+/* The tiles of thumbs.jpg: {time, x, y, width, height} of each. */
+function readTiles(text) {
+	const cue = new RegExp('(\\d+):(\\d+):([\\d.]+) --> \\S+\\n' +
+		'\\S+#xywh=(\\d+),(\\d+),(\\d+),(\\d+)', 'g');
+
+	return [...text.matchAll(cue)].map((match) => {
+		const [hours, minutes, seconds, x, y, width, height] =
+			match.slice(1).map(Number);
+
+		return {time: hours * 3600 + minutes * 60 + seconds,
+			x, y, width, height};
+	});
+}
+
+/* Shows one tile of a sheet in an element of that width. */
+function showTile(element, sheet, tile, width) {
+	const scale = width / tile.width;
+
+	Object.assign(element.style, {
+		width: `${width}px`,
+		height: `${tile.height * scale}px`,
+		backgroundImage: `url("${sheet.url}")`,
+		backgroundSize: `${sheet.width * scale}px auto`,
+		backgroundPosition:
+			`${-tile.x * scale}px ${-tile.y * scale}px`,
+	});
+}
+
+/*
+ * What is to be seen when, below the video: a strip of pictures. The pointer
+ * shows the one of its place, a click goes there. (The keyboard has the
+ * video's own bar.)
+ */
+function preview(sheet, video) {
+	const picture = h('div');
+	const when = h('span');
+	const bubble = h('div', {class: 'bubble', hidden: true}, picture, when);
+	const frames = h('div', {class: 'frames'});
+	const strip = h('div', {class: 'strip', 'aria-hidden': 'true',
+				title: 'Go there'}, frames, bubble);
+	const tiles = sheet.tiles;
+
+	function at(event) {
+		const box = strip.getBoundingClientRect();
+		const part = (event.clientX - box.left) / box.width;
+		const total = video.duration || tiles.at(-1).time + 1;
+
+		return {part, time: Math.min(Math.max(part, 0), 1) * total,
+			box};
+	}
+	function fill() {
+		const first = tiles[0];
+		const height = 48, width = height * first.width / first.height;
+		const count = Math.max(1, Math.ceil(strip.clientWidth / width));
+
+		frames.replaceChildren(...Array.from({length: count}, (_, i) => {
+			const frame = h('div');
+
+			showTile(frame, sheet,
+				 tiles[Math.floor((i + .5) / count *
+						  tiles.length)], width);
+			return frame;
+		}));
+	}
+	strip.addEventListener('pointermove', (event) => {
+		const {time: then, box} = at(event);
+		const tile = tiles.findLast((t) => t.time <= then) || tiles[0];
+
+		showTile(picture, sheet, tile, tile.width);
+		when.textContent = duration(then * 1000);
+		bubble.hidden = false;
+		bubble.style.left = `${Math.min(
+			Math.max(event.clientX - box.left - tile.width / 2, 0),
+			Math.max(box.width - tile.width, 0))}px`;
+	});
+	strip.addEventListener('pointerleave', () => {
+		bubble.hidden = true;
+	});
+	strip.addEventListener('click', (event) => {
+		video.currentTime = at(event).time;
+	});
+	new ResizeObserver(fill).observe(strip);
+	return strip;
+}
+
+/* The preview of a video, or nothing when it has none. */
+async function loadPreview(session, video) {
+	const version = `?${session.video.bytes}`;
+	const answer = await fetch(
+		`/api/v1${path(session.id, '/thumbs.vtt')}${version}`);
+	const tiles = answer.ok ? readTiles(await answer.text()) : [];
+
+	return tiles.length ? preview({
+		url: `/api/v1${path(session.id, '/thumbs.jpg')}${version}`,
+		width: Math.max(...tiles.map((t) => t.x + t.width)),
+		tiles,
+	}, video) : null;
+}
+
 /* Video, or the way to one. .update(session), .progress(0…1). */
 function player(id) {
 	const place = notice();
@@ -226,6 +325,10 @@ function player(id) {
 				  (video.error?.message
 				   ? `: ${video.error.message}` : '.'))));
 		stage.replaceChildren(video);
+		loadPreview(session, video).then((strip) => {
+			if (strip && video?.isConnected)
+				stage.append(strip);
+		}).catch(() => {}); /* the video plays without */
 	}
 
 	element.progress = (done) => {
@@ -269,6 +372,8 @@ function player(id) {
 			: session.state === 'live'
 				? 'The session is live; it can be rendered ' +
 				  'when it has ended.'
+				: session.video.note
+				? `There is no video: ${session.video.note}.`
 				: 'There is no video of this session yet.';
 		render.hidden = atWork || session.state === 'live';
 		render.textContent = state === 'ready' ? 'Render again'
