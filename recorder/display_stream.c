@@ -21,13 +21,43 @@ struct stream {
 	pixman_box32_t dest;
 	struct bytes clip;           /* a Clip, owned bytes */
 	struct video_decoder *video; /* NULL for MJPEG */
+	struct image *jpeg;          /* memory of the last frame of MJPEG */
+	uint64_t *frame_bytes;       /* counts it, see video_decoder.h */
 };
+
+static uint64_t image_bytes(const struct image *image)
+{
+	return (uint64_t)image->width * image->height * sizeof(uint32_t);
+}
+
+/* The last frame's memory, to be used again; or NULL. */
+static struct image *take_jpeg(struct stream *s)
+{
+	struct image *image = s->jpeg;
+
+	if (image)
+		*s->frame_bytes -= image_bytes(image);
+	s->jpeg = NULL;
+	return image;
+}
+
+static void give_jpeg(struct stream *s, struct image *image)
+{
+	if (s->jpeg || !image ||
+	    image_bytes(image) > VIDEO_FRAME_BYTES_MAX - *s->frame_bytes) {
+		image_unref(image);
+		return;
+	}
+	*s->frame_bytes += image_bytes(image);
+	s->jpeg = image;
+}
 
 static void stream_free(struct stream *s)
 {
 	if (!s)
 		return;
 	video_decoder_free(s->video);
+	image_unref(take_jpeg(s));
 	free((void *)s->clip.data);
 	free(s);
 }
@@ -71,6 +101,7 @@ static int create(struct display *d, struct bytes *in, struct error *error)
 	if (!s)
 		return error_set(error, ENOMEM, "no memory for a stream");
 	s->surface_id = surface;
+	s->frame_bytes = &d->use->frame_bytes;
 	s->top_down = bytes_u8(in) & STREAM_TOP_DOWN;
 	s->codec = bytes_u8(in);
 	bytes_le64(in); /* stamp */
@@ -79,8 +110,8 @@ static int create(struct display *d, struct bytes *in, struct error *error)
 	s->dest = display_read_rect(in);
 	r = set_clip(s, in, error);
 	if (!r && s->codec != VIDEO_CODEC_MJPEG)
-		r = video_decoder_new(&s->video, s->codec,
-				      &d->use->frame_bytes, error);
+		r = video_decoder_new(&s->video, s->codec, &d->use->frame_bytes,
+				      error);
 	if (r) {
 		stream_free(s);
 		return r;
@@ -95,10 +126,13 @@ static int decode(struct stream *s, struct bytes frame, struct image **image,
 {
 	int r;
 
-	if (s->codec == VIDEO_CODEC_MJPEG)
-		r = jpeg_decode(frame, JPEG_FRAME, image, error);
-	else
+	*image = NULL;
+	if (s->codec == VIDEO_CODEC_MJPEG) {
+		*image = take_jpeg(s);
+		r = jpeg_decode_frame(frame, image, error);
+	} else {
 		r = video_decoder_decode(s->video, frame, image, error);
+	}
 	if (!r && *image && !s->top_down)
 		image_flip(*image);
 	return r;
@@ -156,7 +190,10 @@ static int data(struct display *d, bool sized, struct bytes *in,
 	r = decode(s, bytes_of(frame, size), &image, error);
 	if (!r && image)
 		r = show(d, s, image, &dest, error);
-	image_unref(image);
+	if (s->codec == VIDEO_CODEC_MJPEG)
+		give_jpeg(s, image);
+	else
+		image_unref(image);
 	return r;
 }
 

@@ -1,4 +1,7 @@
-/* Codecs on a thread of their own, fed through a short queue. */
+/*
+ * Video on a thread of its own, fed through a short queue; sound, which is
+ * little work, on the caller's.
+ */
 #include "recorder/encoder.h"
 
 #include <openssl/evp.h>
@@ -11,7 +14,7 @@
 #include "recorder/encoder_track.h"
 
 #define CANVASES 4
-#define JOBS 64
+#define JOBS CANVASES
 
 struct canvas {
 	struct encoder_canvas base;
@@ -20,9 +23,7 @@ struct canvas {
 };
 
 struct job {
-	struct canvas *canvas; /* a frame, or */
-	int16_t *samples;      /* sound, owned, or neither: the end */
-	unsigned frames, track;
+	struct canvas *canvas; /* NULL: the end */
 	int64_t time;
 	bool key;
 };
@@ -49,12 +50,8 @@ struct encoder {
 
 static int do_job(struct encoder *e, struct job *job, struct error *error)
 {
-	AVFrame *frame;
+	AVFrame *frame = job->canvas->frame;
 
-	if (job->samples)
-		return encoder_track_samples(e->tracks[job->track],
-					     job->samples, job->frames, error);
-	frame = job->canvas->frame;
 	frame->pts = job->time;
 	frame->pict_type = job->key ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
 	return encoder_track_frame(e->tracks[0], frame, error);
@@ -74,7 +71,7 @@ static void *run(void *user)
 		job = e->jobs[e->first];
 		e->first = (e->first + 1) % JOBS;
 		e->count--;
-		if (!job.samples && !job.canvas)
+		if (!job.canvas)
 			break;
 		if (!e->failure.code) {
 			pthread_mutex_unlock(&e->lock);
@@ -83,9 +80,7 @@ static void *run(void *user)
 		}
 		if (error.code && !e->failure.code)
 			e->failure = error;
-		if (job.canvas)
-			job.canvas->busy = false;
-		free(job.samples);
+		job.canvas->busy = false;
 		pthread_cond_broadcast(&e->less);
 	}
 	pthread_mutex_unlock(&e->lock);
@@ -184,20 +179,11 @@ void encoder_skip(struct encoder *e, uint64_t time)
 int encoder_sound(struct encoder *e, enum encoder_sound sound,
 		  const int16_t *samples, unsigned frames, struct error *error)
 {
-	size_t size = (size_t)frames * ENCODER_CHANNELS * sizeof(*samples);
-	struct job job = {.frames = frames, .track = e->sounds[sound]};
-	int r;
+	unsigned track = e->sounds[sound];
 
-	if (!frames || !job.track || encoder_log_is_whole(e->log))
+	if (!track || encoder_log_is_whole(e->log))
 		return 0;
-	job.samples = malloc(size);
-	if (!job.samples)
-		return error_set(error, ENOMEM, "no memory for sound");
-	memcpy(job.samples, samples, size);
-	r = put_job(e, &job, error);
-	if (r)
-		free(job.samples);
-	return r;
+	return encoder_track_samples(e->tracks[track], samples, frames, error);
 }
 
 int encoder_finish(struct encoder *e, int (*progress)(void *user, double done),

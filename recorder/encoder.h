@@ -1,8 +1,8 @@
 /*
  * Pictures and sound into a video file; encoder_codec.h says which kinds.
  *
- * Encoding runs on a thread of its own; the caller prepares the next picture
- * meanwhile. Pictures are prepared in a few canvases that take turns; each
+ * Video is encoded on a thread of its own; the caller prepares the next
+ * picture meanwhile, and encodes sound. Pictures are prepared in a few canvases that take turns; each
  * remembers which part of it is older than what the caller shows, so that
  * only what changed is converted.
  *

@@ -10,6 +10,9 @@
 
 #define ANY (1u << ENCODER_MP4 | 1u << ENCODER_WEBM)
 
+/* Behind crf, the quantiser of H.264's fast presets; key frames' is less. */
+#define H264_FAST_QP 2
+
 static const char *const formats[] = {"mp4", "webm"};
 static const char *const video_names[] = {"", "h264", "vp9", "av1"};
 static const char *const audio_names[] = {"", "aac", "opus"};
@@ -140,12 +143,28 @@ int encoder_codec_check(const struct encoder_options *o, struct error *error)
 	return 0;
 }
 
+static bool is_fast(const char *preset)
+{
+	return preset_of(preset) <= preset_of("veryfast");
+}
+
+/*
+ * What stands still is skipped at once when the quantiser never changes and
+ * nothing looks ahead; with a rate control that follows the picture, every
+ * frame is searched as a whole and what stands still is encoded once more.
+ */
 static void set_h264(AVDictionary **d, const struct encoder_options *o)
 {
 	av_dict_set(d, "preset", o->preset, 0);
 	if (o->lossless) {
 		av_dict_set_int(d, "qp", 0, 0);
 		av_dict_set_int(d, "bf", 0, 0);
+	} else if (is_fast(o->preset)) {
+		av_dict_set_int(d, "qp",
+				o->crf < 50 ? o->crf + H264_FAST_QP : 51, 0);
+		av_dict_set_int(d, "bf", 0, 0);
+		av_dict_set(d, "x264-params",
+			    "scenecut=0:weightp=0:rc-lookahead=0:mbtree=0", 0);
 	} else {
 		av_dict_set_int(d, "crf", o->crf, 0);
 	}

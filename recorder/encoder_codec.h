@@ -4,6 +4,10 @@
  * Video of a lossless file is RGB, so that decoding it gives back exactly the
  * screen's pixels; any other is 4:2:0, BT.709, limited range.
  *
+ * H.264 at the presets up to veryfast has a constant quantiser and only I and P
+ * frames: a desktop that stands still costs little time and no bytes. Slower
+ * presets have libx264's rate control.
+ *
  * VP9 and AV1 are encoded with the encoders' settings for live video: the
  * others need a minute for seconds of a screen.
  */

@@ -1,6 +1,7 @@
 /* Packets with checksums, appended; cut back to a key frame when reopened. */
 #include "recorder/encoder_log.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,7 +38,8 @@ struct cursor {
 
 struct encoder_log {
 	int fd;
-	uint64_t end; /* where the next record goes */
+	pthread_mutex_t lock; /* of the end */
+	uint64_t end;         /* where the next record goes */
 	struct encoder_log_kept kept[ENCODER_LOG_TRACKS];
 	int64_t seam;
 	bool whole;
@@ -215,6 +217,8 @@ int encoder_log_open(struct encoder_log **log, int fd,
 	int r = l ? 0 : -ENOMEM;
 
 	*log = NULL;
+	if (l)
+		pthread_mutex_init(&l->lock, NULL);
 	for (unsigned i = 0; !r && i < ENCODER_LOG_TRACKS; i++) {
 		l->cursors[i] = calloc(1, sizeof(*l->cursors[i]));
 		if (!l->cursors[i])
@@ -241,6 +245,7 @@ void encoder_log_free(struct encoder_log *log)
 		return;
 	for (unsigned i = 0; i < ENCODER_LOG_TRACKS; i++)
 		free(log->cursors[i]);
+	pthread_mutex_destroy(&log->lock);
 	free(log);
 }
 
@@ -300,8 +305,11 @@ int encoder_log_add(struct encoder_log *log, unsigned track,
 			   .track = track,
 			   .key = packet->flags & AV_PKT_FLAG_KEY ? 1 : 0,
 			   .discard = discarded(packet)};
-	int bad = append(log, &r, packet->data, error);
+	int bad;
 
+	pthread_mutex_lock(&log->lock);
+	bad = append(log, &r, packet->data, error);
+	pthread_mutex_unlock(&log->lock);
 	if (!bad && track == 0 && r.key && fdatasync(log->fd) &&
 	    errno != EINVAL)
 		bad = error_errno(error, errno, "cannot keep what was encoded");

@@ -50,6 +50,7 @@ int64_t encoder_log_seam(const struct encoder_log *log);
 /* Nothing is left to encode. */
 bool encoder_log_is_whole(const struct encoder_log *log);
 
+/* May be called by several threads at a time, one for each track. */
 int encoder_log_add(struct encoder_log *log, unsigned track,
 		    const AVPacket *packet, struct error *error);
 /* All tracks are whole. */

@@ -86,6 +86,12 @@ enum jpeg_use {
 /* Baseline JPEG; the size is the picture's own. */
 int jpeg_decode(struct bytes in, enum jpeg_use use, struct image **image,
 		struct error *error);
+/*
+ * A frame of MJPEG, as above. *image is NULL at first; later its memory is
+ * used again. After a failure its pixels mean nothing.
+ */
+int jpeg_decode_frame(struct bytes in, struct image **image,
+		      struct error *error);
 /* jpeg_size bytes of JPEG, then LZ alpha; the result is ARGB. */
 int jpeg_alpha_decode(struct bytes in, uint32_t jpeg_size, struct image **image,
 		      struct error *error);

@@ -46,25 +46,35 @@ static void read_rows(struct jpeg_decompress_struct *d, struct image *image)
 	}
 }
 
-int jpeg_decode(struct bytes in, enum jpeg_use use, struct image **out,
-		struct error *error)
+/* Of the picture's size: what there is or a new one. */
+static int make_room(const struct jpeg_decompress_struct *d,
+		     struct image **image, struct error *error)
+{
+	struct image *i = *image;
+
+	if (i && i->refs == 1 && i->width == d->image_width &&
+	    i->height == d->image_height)
+		return 0;
+	image_unref(i);
+	*image = NULL;
+	return image_new(image, d->image_width, d->image_height, IMAGE_XRGB,
+			 error);
+}
+
+static int decode(struct bytes in, enum jpeg_use use, struct image **image,
+		  struct error *error)
 {
 	struct jpeg_decompress_struct d;
 	struct jpeg_trouble trouble;
-	struct image *volatile image = NULL;
 	volatile int r = 0;
 
-	*out = NULL;
 	d.err = jpeg_std_error(&trouble.base);
 	trouble.base.error_exit = give_up;
 	trouble.base.emit_message = say_nothing;
 	if (setjmp(trouble.back)) {
 		jpeg_destroy_decompress(&d);
-		image_unref(image);
-		return r ? r
-			 : error_set(error, EBADMSG,
-				     "a JPEG image is damaged: %s",
-				     trouble.text);
+		return error_set(error, EBADMSG, "a JPEG image is damaged: %s",
+				 trouble.text);
 	}
 	jpeg_create_decompress(&d);
 	jpeg_mem_src(&d, in.data + in.at, bytes_left(&in));
@@ -73,13 +83,8 @@ int jpeg_decode(struct bytes in, enum jpeg_use use, struct image **out,
 		r = error_set(error, EBADMSG,
 			      "a JPEG image of several scans, which no server "
 			      "sends");
-	if (!r) {
-		struct image *fresh;
-
-		r = image_new(&fresh, d.image_width, d.image_height, IMAGE_XRGB,
-			      error);
-		image = r ? NULL : fresh;
-	}
+	if (!r)
+		r = make_room(&d, image, error);
 	if (!r) {
 		if (use == JPEG_FRAME) {
 			d.dct_method = JDCT_IFAST;
@@ -87,14 +92,31 @@ int jpeg_decode(struct bytes in, enum jpeg_use use, struct image **out,
 		}
 		d.out_color_space = JCS_EXT_BGRX;
 		jpeg_start_decompress(&d);
-		read_rows(&d, image);
+		read_rows(&d, *image);
+		(*image)->lossy = true;
 	}
 	jpeg_destroy_decompress(&d);
-	if (r)
-		return r;
-	image->lossy = true;
-	*out = image;
-	return 0;
+	return r;
+}
+
+int jpeg_decode(struct bytes in, enum jpeg_use use, struct image **image,
+		struct error *error)
+{
+	int r;
+
+	*image = NULL;
+	r = decode(in, use, image, error);
+	if (r) {
+		image_unref(*image);
+		*image = NULL;
+	}
+	return r;
+}
+
+int jpeg_decode_frame(struct bytes in, struct image **image,
+		      struct error *error)
+{
+	return decode(in, JPEG_FRAME, image, error);
 }
 
 int jpeg_alpha_decode(struct bytes in, uint32_t jpeg_size, struct image **out,

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 #define FPS_MAX 120
 #define KEY_SECONDS_MAX 3600
 #define THREADS_MAX 64
+#define THREADS_USUAL_MAX 8
 
 /* One track of sound, in frames of 48 kHz. */
 struct line {
@@ -53,10 +55,18 @@ struct render {
 	uint64_t last_key_frame;       /* its number */
 };
 
+/* Some more than processors, as they wait for each other. */
+static unsigned usual_threads(void)
+{
+	unsigned n = (unsigned)get_nprocs() * 3 / 2;
+
+	return n < THREADS_USUAL_MAX ? n : THREADS_USUAL_MAX;
+}
+
 static void fill_in(struct render_options *o)
 {
 	o->fps = o->fps ? o->fps : 30;
-	o->threads = o->threads ? o->threads : 2;
+	o->threads = o->threads ? o->threads : usual_threads();
 	o->key_seconds = o->key_seconds ? o->key_seconds : 10;
 	o->sound_bitrate = o->sound_bitrate ? o->sound_bitrate : 128000;
 }

@@ -44,7 +44,8 @@ struct render_options {             /* 0 or NULL: the default in brackets */
 	unsigned fps;               /* most frames a second [30] */
 	unsigned crf;               /* quality, see encoder_codec.h */
 	const char *preset;         /* effort, likewise [veryfast] */
-	unsigned threads;           /* of the video codec [2] */
+	unsigned threads;           /* of the video codec [by processors]; the
+				     * same number gives the same bytes */
 	unsigned key_seconds;       /* between key frames of a picture that
 				     * moves [10]; at most six times that when
 				     * little changes */
