@@ -32,6 +32,7 @@ static const int allowed[] = {
 	SCMP_SYS(fsync),
 	SCMP_SYS(fdatasync),
 	SCMP_SYS(fallocate),
+	SCMP_SYS(memfd_create),
 	SCMP_SYS(fadvise64),
 	SCMP_SYS(dup),
 	/* sockets that were sent to it */
