@@ -271,6 +271,13 @@ static bool read_message(int fd, uint16_t *type, uint8_t **body, uint32_t *size)
 	return read_all(fd, *body, *size);
 }
 
+/* The connection may have been shut down: then reading ends as well. */
+static void write_or_end(int fd, const void *data, size_t size)
+{
+	if (write(fd, data, size) != (ssize_t)size)
+		shutdown(fd, SHUT_RDWR);
+}
+
 static void acknowledge(int fd, uint16_t type, const uint8_t *body)
 {
 	static unsigned window, count;
@@ -281,10 +288,10 @@ static void acknowledge(int fd, uint16_t type, const uint8_t *body)
 		memcpy(sync + 6, body, 4);
 		window = bytes_get_le32(body + 4);
 		count = 0;
-		write_all(fd, sync, sizeof(sync));
+		write_or_end(fd, sync, sizeof(sync));
 	} else if (window && ++count == window) {
 		count = 0;
-		write_all(fd, ack, sizeof(ack));
+		write_or_end(fd, ack, sizeof(ack));
 	}
 }
 
