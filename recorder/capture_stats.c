@@ -191,7 +191,7 @@ static json_t *stats_json(const struct stats *stats,
 	return j;
 }
 
-/* 0 at the end or at damage, which is then told. */
+/* 0 at the end or at damage behind something good, which is then told. */
 static int read_items(struct stats *stats, struct capture_reader *reader,
 		      struct error *damage, struct error *error)
 {
@@ -207,7 +207,7 @@ static int read_items(struct stats *stats, struct capture_reader *reader,
 		if (w < 0)
 			return w;
 	}
-	if (r < 0 && r != -EBADMSG)
+	if (r < 0 && (r != -EBADMSG || !stats->media))
 		return error_set(error, -r, "%s", damage->text);
 	if (!stats->media)
 		stats->media = stats_media_new(0);

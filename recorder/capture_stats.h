@@ -31,7 +31,8 @@
 /*
  * Writes one JSON object to out_fd; schema/openapi.yaml, Stats, has its
  * members. Damage is no error: what stands before it is counted, and
- * "damage" says where it is. -ENOMEM, or what writing failed with.
+ * "damage" says where it is; but -EBADMSG when nothing does. -ENOMEM, or what
+ * writing failed with.
  */
 int capture_stats(int in_fd, int out_fd, struct error *error);
 

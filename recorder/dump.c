@@ -370,10 +370,8 @@ static int dump_items(struct dump *d, struct capture_reader *reader,
 		if (w)
 			return w;
 	}
-	if (r && r != -EBADMSG) {
-		*error = damage;
-		return r;
-	}
+	if (r && (r != -EBADMSG || !d->begun))
+		return error_set(error, -r, "%s", damage.text);
 	if (!d->begun)
 		put_head(d, reader);
 	put_end(d, reader, r ? damage.text : NULL);

@@ -40,7 +40,8 @@ struct dump_options {
 
 /*
  * Writes to out_fd. Damage ends the text with a line that says where, and is
- * no error. -ENOMEM, or what writing failed with.
+ * no error unless nothing stands before it: -EBADMSG. -ENOMEM, or what writing
+ * failed with.
  */
 int dump_capture(int capture_fd, int out_fd, const struct dump_options *options,
 		 struct error *error);

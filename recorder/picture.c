@@ -22,7 +22,7 @@ static int decode_until(struct capture_reader *reader, struct decoder *decoder,
 		if (r)
 			return r;
 	}
-	if (r && r != -EBADMSG)
+	if (r && (r != -EBADMSG || !first))
 		return r;
 	return decoder_finish(decoder, error);
 }

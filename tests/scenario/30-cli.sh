@@ -42,10 +42,18 @@ for words in "" "vault" "vault fly" "fly" "vault start" "vault start a b" \
 	"vault create a --disk-size much" "vault create a --cpus two" \
 	"vault create a --disk x --disk-size 1G" "replay x --speed no" \
 	"replay x --mode dance" "vault stop a --force=yes" \
-	"session render x -o f --no-wait"; do
+	"session render x -o f --no-wait" "session dump" \
+	"session dump x --channel dance" "session dump x --from later" \
+	"session frame x" "session frame x -o f --at never" \
+	"session frame x -o f --monitor 0" \
+	"session frame x --json -o -" "session export ./x --pcapng f"; do
 	# shellcheck disable=SC2086
 	ok "wrong usage: mediavmctl $words" exits 2 ctl $words
 done
+ok "a capture that is not there" exits 1 ctl session dump ./none.zst
+printf 'no capture' >"$work/none.zst"
+ok "a file that is no capture" exits 1 ctl session export --stats "$work/none.zst"
+ok "it is said in one line" test "$(wc -l <"$work/err")" = 1
 ok "no browser view in this build" exits 1 ctl connect a --browser
 ok "no screen replay in this build" exits 1 ctl replay a --mode screen
 

@@ -106,6 +106,33 @@ recorded_digest()
 ok "its digest is the catalogue's" recorded_digest
 ok "its digest and signature hold" ctl session verify "$session"
 
+# A look into it, through the daemon; the same as into the file.
+same_dump()
+{
+	ctl session dump "$session" >"$work/dump.txt" &&
+		ctl session dump "$capture" | cmp - "$work/dump.txt" &&
+		grep -q 'display:0 to-client .* stream_create' "$work/dump.txt" &&
+		tail -1 "$work/dump.txt" | grep -q 'end=complete'
+}
+ok "its messages are printed" same_dump
+ok "a channel of them as JSON" sh -c "
+	'$BUILDDIR/mediavmctl' --socket '$run/api.sock' --json session dump \
+		'$session' --channel inputs:0 |
+	jq -e 'all(.messages[]; .channel == \"inputs:0\")'"
+ok "a last frame is made" ctl session frame "$session" -o "$work/last.png"
+ok "it shows the lesson" frame_in "$work/last.png"
+nothing_yet()
+{
+	! ctl session frame "$session" --at 0 -o "$work/none.png" \
+		2>"$work/err" && grep 'no picture' "$work/err"
+}
+ok "none before there is a picture, and why" nothing_yet
+ok "its figures have the lesson's stream" sh -c "
+	'$BUILDDIR/mediavmctl' --socket '$run/api.sock' --json session export \
+		'$session' --stats |
+	jq -e '.streams[0].codec == \"mjpeg\" and .streams[0].frames > 50 and
+		.sound[0].packets > 100'"
+
 # The wire replay to another client.
 ok "a replay is made" ctl replay "$session" --mode wire --vv "$work/r.vv" ||
 	finish
