@@ -131,6 +131,22 @@ QXLImage *bitmap_new(struct command *c, uint8_t format, int width, int height)
 	return image;
 }
 
+static bool without_alpha_only;
+
+void bitmaps_avoid_alpha_only(void)
+{
+	without_alpha_only = true;
+}
+
+QXLImage *bitmap_coverage(struct command *c, int width, int height)
+{
+	return bitmap_new(c,
+			  without_alpha_only || chance(2)
+				  ? SPICE_BITMAP_FMT_RGBA
+				  : SPICE_BITMAP_FMT_8BIT_A,
+			  width, height);
+}
+
 QXLImage *bitmap_mask(struct command *c, int width, int height)
 {
 	return make_bitmap(c,
@@ -170,17 +186,32 @@ static QXLImage *keep(int i)
 	return kept[i];
 }
 
+/* The reference knows palettes for 555 and 32 bits only. */
+static bool is_readable(uint8_t format, const struct canvas *canvas)
+{
+	return canvas->format != SPICE_SURFACE_FMT_16_565 ||
+	       !has_palette(format);
+}
+
 QXLImage *bitmap_any(struct command *c, const struct canvas *canvas)
 {
+	uint8_t format;
+
 	if (canvas->format == SPICE_SURFACE_FMT_8_A)
 		return bitmap_new(c, SPICE_BITMAP_FMT_8BIT_A, pick(1, 60),
 				  pick(1, 60));
-	if (chance(4))
-		return keep(pick(0, KEPT - 1));
+	if (chance(4)) {
+		QXLImage *image = keep(pick(0, KEPT - 1));
+
+		if (is_readable(image->bitmap.format, canvas))
+			return image;
+	}
+	do
+		format = any_format();
+	while (!is_readable(format, canvas));
 	if (chance(30))
-		return bitmap_new(c, any_format(), pick(100, 300),
-				  pick(60, 200));
-	return bitmap_new(c, any_format(), pick(1, 60), pick(1, 60));
+		return bitmap_new(c, format, pick(100, 300), pick(60, 200));
+	return bitmap_new(c, format, pick(1, 60), pick(1, 60));
 }
 
 QXLImage *bitmap_of_surface(struct command *c, const struct canvas *canvas)

@@ -27,6 +27,13 @@ QXLImage *bitmap_new(struct command *command, uint8_t format, int width,
  * which the server may take for its client's cache.
  */
 QXLImage *bitmap_any(struct command *command, const struct canvas *canvas);
+/* With alpha, for masks of compositions. */
+QXLImage *bitmap_coverage(struct command *command, int width, int height);
+/*
+ * From now on none of 8 bits of alpha alone: as LZ4, libspice-server sends
+ * them and spice-gtk does not survive them.
+ */
+void bitmaps_avoid_alpha_only(void);
 /* One bit a pixel. */
 QXLImage *bitmap_mask(struct command *command, int width, int height);
 /* A surface as an image; the drawing depends on it. */

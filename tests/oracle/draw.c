@@ -30,7 +30,7 @@ struct session {
 	struct viewer *viewer;
 	struct device *devices[2];
 	unsigned count;
-	bool lossy;
+	bool lossy, lz4;
 	const struct film_codec *film; /* NULL: no video */
 	unsigned marks, drawn;
 	bool verbose; /* says what it draws */
@@ -50,7 +50,7 @@ static const struct {
 	{SPICE_IMAGE_COMPRESSION_LZ4, "lz4"},
 };
 
-static uint32_t any_format(bool primary)
+static uint32_t any_format(bool primary, bool alpha_only)
 {
 	static const uint32_t formats[] = {
 		SPICE_SURFACE_FMT_32_xRGB, SPICE_SURFACE_FMT_32_ARGB,
@@ -61,7 +61,8 @@ static uint32_t any_format(bool primary)
 	if (primary)
 		return chance(6) ? SPICE_SURFACE_FMT_16_555
 				 : SPICE_SURFACE_FMT_32_xRGB;
-	return chance(2) ? formats[pick(0, 1)] : formats[pick(0, 4)];
+	return chance(2) ? formats[pick(0, 1)]
+			 : formats[pick(0, alpha_only ? 4 : 3)];
 }
 
 static int wan(bool on)
@@ -78,6 +79,9 @@ static void set_up(struct session *s, const char *capture)
 
 	s->film = s->seed % 8 ? NULL : film_codec(s->seed / 8);
 	s->lossy = jpeg || s->film;
+	s->lz4 = compressions[mode].value == SPICE_IMAGE_COMPRESSION_LZ4;
+	if (s->lz4)
+		bitmaps_avoid_alpha_only();
 	s->count = chance(3) ? 2 : 1;
 	s->server = device_server_new();
 	spice_server_set_image_compression(s->server, compressions[mode].value);
@@ -93,7 +97,7 @@ static void set_up(struct session *s, const char *capture)
 			s->film ? device_new(i, 640, 480,
 					     SPICE_SURFACE_FMT_32_xRGB)
 				: device_new(i, pick(90, 640), pick(90, 480),
-					     any_format(true));
+					     any_format(true, false));
 	device_start();
 	options.port = device_port();
 	options.displays = s->count;
@@ -172,7 +176,7 @@ static void change_primary(struct session *s, struct device *d)
 	if (s->film || !chance(6))
 		return;
 	device_resize(d, (uint32_t)pick(90, 640), (uint32_t)pick(90, 480),
-		      any_format(true));
+		      any_format(true, false));
 }
 
 /* Monitors side by side on the primary. */
@@ -220,7 +224,8 @@ static void do_other(struct session *s, struct device *d)
 	case 0:
 	case 1:
 		device_add_surface(d, (uint32_t)pick(8, 200),
-				   (uint32_t)pick(8, 150), any_format(false));
+				   (uint32_t)pick(8, 150),
+				   any_format(false, !s->lz4));
 		break;
 	case 2:
 		if (c->id)

@@ -436,11 +436,8 @@ static void composite(struct sketch *s)
 	if (chance(3))
 		c->src_transform = any_transform(s);
 	if (chance(2)) {
-		c->mask = (uintptr_t)bitmap_new(
-			s->command,
-			chance(2) ? SPICE_BITMAP_FMT_8BIT_A
-				  : SPICE_BITMAP_FMT_RGBA,
-			pick(4, 90), pick(4, 90));
+		c->mask = (uintptr_t)bitmap_coverage(s->command, pick(4, 90),
+						     pick(4, 90));
 		c->flags |= (uint32_t)pick(0, 1) << 11;
 		c->flags |= (uint32_t)pick(0, 3) << 16;
 		c->flags |= (uint32_t)pick(0, 1) << 18;

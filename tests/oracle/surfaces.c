@@ -407,10 +407,13 @@ int surfaces_compare_cursor(struct gtk_channel *gtk, const struct cursor *ours,
 {
 	struct gtk_cursor theirs;
 
-	/* Shapes that the client can't read it shows as an arrow. */
-	if (!gtk_channel_cursor(gtk, &theirs))
+	/*
+	 * Shapes that the client can't read it shows as an arrow; and it
+	 * shows what is set as invisible until it is told to hide it.
+	 */
+	if (!gtk_channel_cursor(gtk, &theirs) || !ours->visible)
 		return 0;
-	if (!ours->shape || !ours->visible)
+	if (!ours->shape)
 		return error_set(error, ERANGE,
 				 "the client shows a pointer, we don't");
 	if (ours->shape->width != theirs.width ||
