@@ -213,6 +213,7 @@ int display_draw(struct display *display, uint16_t type, struct bytes body,
 	int r;
 
 	pixman_region32_init(&draw.region);
+	display->reader.unconverted = type == DISPLAY_MESSAGE_draw_alpha_blend;
 	r = draw_begin(&draw, error);
 	if (!r)
 		r = operate(&draw, type, error);

@@ -93,6 +93,7 @@ int draw_begin(struct draw *draw, struct error *error)
 	if (!draw->surface)
 		return -EBADMSG;
 	draw->display->target = draw->surface;
+	draw->display->reader.onto = draw->surface->format;
 	if (!display_read_clip(&draw->in, draw->surface, &draw->box,
 			       &draw->region))
 		return error_set(error, EBADMSG,

@@ -63,6 +63,22 @@ static int read_palette(struct image_reader *reader, struct bytes *in,
 	return 0;
 }
 
+/*
+ * On a surface of 15 bits a palette's entries are pixels of that surface
+ * (spice-common, canvas_base.c: palettes are as the canvas is).
+ */
+static const struct palette *localize(const struct image_reader *reader,
+				      const struct palette *palette,
+				      struct palette *space)
+{
+	if (!palette || reader->onto != SURFACE_16_555)
+		return palette;
+	if (palette != space)
+		*space = *palette;
+	surface_format_widen(SURFACE_16_555, space->entries, space->count);
+	return space;
+}
+
 static int read_bitmap(struct image_reader *reader, struct bytes *in,
 		       struct bitmap *bitmap, struct palette *space,
 		       struct error *error)
@@ -81,6 +97,7 @@ static int read_bitmap(struct image_reader *reader, struct bytes *in,
 		return r;
 	if (in->bad)
 		return error_set(error, EBADMSG, "a bitmap is cut short");
+	bitmap->palette = localize(reader, bitmap->palette, space);
 	bitmap->data = in->data + in->at;
 	bitmap->size = bytes_left(in);
 	return 0;
@@ -111,7 +128,36 @@ static int read_lz_palette(struct image_reader *reader, struct bytes *in,
 	uint32_t size = bytes_le32(in);
 	int r = read_palette(reader, in, flags, &space, &palette, error);
 
-	return r ? r : lz_decode(take(in, size), palette, image, error);
+	return r ? r
+		 : lz_decode(take(in, size), localize(reader, palette, &space),
+			     image, error);
+}
+
+/*
+ * And on one with alpha they are pixels with alpha, if the image is used or
+ * kept as it is.
+ */
+static bool is_with_alpha(const struct image_reader *reader,
+			  const struct descriptor *d, const struct bitmap *b)
+{
+	return b->palette && reader->onto == SURFACE_32_ARGB &&
+	       (reader->unconverted ||
+		d->flags & (FLAG_CACHE_ME | FLAG_CACHE_REPLACE_ME));
+}
+
+static int decode_bitmap(struct image_reader *reader,
+			 const struct descriptor *d, struct bytes *in,
+			 struct image **image, struct error *error)
+{
+	struct bitmap bitmap;
+	struct palette space;
+	int r = read_bitmap(reader, in, &bitmap, &space, error);
+
+	if (!r)
+		r = bitmap_decode(&bitmap, image, error);
+	if (!r && is_with_alpha(reader, d, &bitmap))
+		(*image)->format = IMAGE_ARGB;
+	return r;
 }
 
 static int read_jpeg_alpha(struct bytes *in, struct image **image,
@@ -155,15 +201,11 @@ static int from_cache(struct image_reader *reader, const struct descriptor *d,
 static int decode(struct image_reader *reader, const struct descriptor *d,
 		  struct bytes *in, struct image **image, struct error *error)
 {
-	struct bitmap bitmap;
-	struct palette space;
 	uint32_t plain;
-	int r;
 
 	switch (d->type) {
 	case IMAGE_TYPE_BITMAP:
-		r = read_bitmap(reader, in, &bitmap, &space, error);
-		return r ? r : bitmap_decode(&bitmap, image, error);
+		return decode_bitmap(reader, d, in, image, error);
 	case IMAGE_TYPE_QUIC:
 		return quic_decode(take_sized(in), image, error);
 	case IMAGE_TYPE_LZ_PLT:

@@ -14,6 +14,7 @@
 #include "recorder/image.h"
 #include "recorder/image_cache.h"
 #include "recorder/image_codecs.h"
+#include "recorder/surface.h"
 
 #define IMAGE_READER_PENDING 4 /* images of one message */
 
@@ -47,6 +48,12 @@ struct image_reader {
 	int (*surface)(void *user, uint32_t id, struct image **image,
 		       struct error *error);
 	void *user;
+	/*
+	 * The format of the surface that is drawn on, and whether the drawing
+	 * takes images as they are: palettes are read accordingly.
+	 */
+	enum surface_format onto;
+	bool unconverted;
 	uint64_t seen[IMAGE_TYPE_MAX]; /* images by type */
 	struct {
 		uint64_t id;
