@@ -29,7 +29,8 @@ struct stroke {
 	struct raster_pen pen;
 	struct raster_point *points;
 	size_t count, room;
-	size_t total; /* points of the message */
+	size_t total;            /* points of the message */
+	struct raster_dash dash; /* count 0: solid */
 };
 
 static int append(struct stroke *s, struct raster_point p, struct error *error)
@@ -132,7 +133,10 @@ static struct raster_point read_point(struct bytes *in)
 
 static int finish(struct stroke *s, struct error *error)
 {
-	int r = raster_lines(&s->pen, s->points, s->count, error);
+	int r = s->dash.count
+			? raster_dashes(&s->pen, s->points, s->count, &s->dash,
+					error)
+			: raster_lines(&s->pen, s->points, s->count, error);
 
 	s->count = 0;
 	return r;
@@ -203,34 +207,48 @@ static int read_path(struct stroke *s, struct bytes in, uint32_t at,
 	return r ? r : finish(s, error);
 }
 
-static int read_line_style(struct draw *draw, struct error *error)
+/*
+ * Lengths in 28.4 fixed point, of which the renderers keep one byte. A line
+ * that starts with a gap has its first length at the end of the list.
+ */
+static int read_line_style(struct draw *draw, struct raster_dash *dash,
+			   struct error *error)
 {
 	uint8_t flags = bytes_u8(&draw->in);
+	struct bytes there = draw->body;
+	unsigned first = flags & LINE_START_WITH_GAP ? 1 : 0;
 
 	if (!(flags & LINE_STYLED))
 		return 0;
-	bytes_u8(&draw->in);
-	bytes_le32(&draw->in);
-	return error_set(error, ENOTSUP, "dashes are not drawn");
+	dash->count = bytes_u8(&draw->in);
+	bytes_seek(&there, bytes_le32(&draw->in));
+	if (!dash->count)
+		return error_set(error, EBADMSG, "a line's style is empty");
+	for (unsigned i = 0; i < dash->count; i++)
+		dash->lengths[(i + dash->count - first) % dash->count] =
+			(uint8_t)whole((int32_t)bytes_le32(&there));
+	dash->offset = first ? dash->lengths[0] : 0;
+	return there.bad ? error_set(error, EBADMSG,
+				     "a line's style is cut short")
+			 : 0;
 }
 
 int draw_stroke(struct draw *draw, struct error *error)
 {
 	uint32_t path = bytes_le32(&draw->in);
-	int style = read_line_style(draw, error);
-	int r = draw_read_brush(draw, &draw->brush, error);
 	struct stroke s = {.pen = {.surface = draw->surface,
 				   .region = &draw->region,
 				   .brush = &draw->brush.source,
 				   .budget = RASTER_PEN_BUDGET}};
+	int r = read_line_style(draw, &s.dash, error);
 
+	if (!r)
+		r = draw_read_brush(draw, &draw->brush, error);
 	s.pen.rop = raster_rop(bytes_le16(&draw->in), ROPD_INVERS_BRUSH,
 			       ROPD_INVERS_DEST);
 	bytes_le16(&draw->in); /* the mode of gaps, which has no use */
 	if (!r)
 		r = draw_complete(draw, error);
-	if (!r)
-		r = style;
 	if (!r)
 		r = read_path(&s, draw->body, path, error);
 	surface_touch(draw->surface, &draw->region);

@@ -187,6 +187,17 @@ struct raster_pen {
 int raster_lines(struct raster_pen *pen, const struct raster_point *points,
 		 size_t count, struct error *error);
 
+/* Lengths of dash, gap, dash …, and how far into them a line begins. */
+struct raster_dash {
+	uint8_t lengths[256]; /* px, not all 0 */
+	unsigned count, offset;
+};
+
+/* The dashes of a polyline; -EBADMSG when they have no length. */
+int raster_dashes(struct raster_pen *pen, const struct raster_point *points,
+		  size_t count, const struct raster_dash *dash,
+		  struct error *error);
+
 /*
  * n pixels of a source that is not scaled, from surface position (x, y) on,
  * as they are in the image.

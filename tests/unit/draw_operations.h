@@ -221,6 +221,28 @@ static inline uint16_t random_fill_rop(void)
 			  SPICE_ROPD_INVERS_RES);
 }
 
+static inline void random_style(struct command *c, QXLLineAttr *attr)
+{
+	QXLFIXED *style = command_alloc(c, 9 * sizeof(*style));
+
+	attr->flags = SPICE_LINE_FLAGS_STYLED |
+		      (pick(0, 1) ? SPICE_LINE_FLAGS_START_WITH_GAP : 0);
+	attr->style_nseg = pick(1, 8);
+	attr->style = (uintptr_t)style;
+	for (int i = 0; i < attr->style_nseg; i++)
+		style[i] = pick(0, 3) ? pick(9, 400) : 16 * pick(1, 6);
+}
+
+static inline struct command *random_stroke(void);
+
+static inline struct command *random_dashes(void)
+{
+	struct command *c = random_stroke();
+
+	random_style(c, &c->drawable.u.stroke.attr);
+	return c;
+}
+
 static inline struct command *random_stroke(void)
 {
 	QXLRect all = {0, 0, HEIGHT, WIDTH};

@@ -6,6 +6,7 @@
 #include "tests/unit/draw_operations.h"
 
 OPERATION(stroke)
+OPERATION(dashes)
 OPERATION(text)
 OPERATION(composite)
 
@@ -13,6 +14,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stroke),
+		cmocka_unit_test(dashes),
 		cmocka_unit_test(text),
 		cmocka_unit_test(composite),
 	};
