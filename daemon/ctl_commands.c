@@ -122,6 +122,7 @@ const struct ctl_command ctl_commands[] = {
 	  {"format", "mp4|webm", "of the file (by its name, else mp4)"},
 	  {"video", "CODEC", "h264, vp9 or av1 (what the format has)"},
 	  {"sound", "CODEC", "aac, opus or none (what the format has)"},
+	  {"as-heard", NULL, "volume and mute applied to the sound"},
 	  {"lossless", NULL, "every pixel as it was; large"},
 	  {"crf", "N", "quality, lower is better (23; vp9, av1 32)"},
 	  {"preset", "NAME", "effort, ultrafast to veryslow (veryfast)"},

@@ -314,6 +314,8 @@ static json_t *video_options(const struct ctl *ctl, const char *file)
 		json_object_set_new(body, "lossless", json_true());
 	if (ctl_option(ctl, "no-cursor"))
 		json_object_set_new(body, "no_cursor", json_true());
+	if (ctl_option(ctl, "as-heard"))
+		json_object_set_new(body, "as_heard", json_true());
 	if (end && !strcmp(end, ".webm") && !ctl_option(ctl, "format"))
 		json_object_set_new(body, "format", json_string("webm"));
 	return body;

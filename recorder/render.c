@@ -360,8 +360,10 @@ static struct playback_sink sink(struct render *r, enum encoder_sound sound,
 	*line = (struct line){.render = r,
 			      .sound = sound,
 			      .there = there && !r->options.no_sound};
-	return (struct playback_sink){
-		.samples = line->there ? take_sound : NULL, .user = line};
+	return (struct playback_sink){.samples =
+					      line->there ? take_sound : NULL,
+				      .user = line,
+				      .as_heard = r->options.as_heard};
 }
 
 /* What decides on the frames, beside what the encoder knows itself. */
@@ -369,10 +371,11 @@ static int identify(const struct render *r, uint8_t id[ENCODER_LOG_ID],
 		    struct error *error)
 {
 	const uint64_t facts[] = {
-		r->options.monitor,   r->options.no_cursor,
-		r->options.no_sound,  r->options.key_seconds,
-		RENDER_SETTLE,        RENDER_REPEAT,
-		r->survey.first_time, r->survey.last_time,
+		r->options.monitor,     r->options.no_cursor,
+		r->options.no_sound,    r->options.as_heard,
+		r->options.key_seconds, RENDER_SETTLE,
+		RENDER_REPEAT,          r->survey.first_time,
+		r->survey.last_time,
 	};
 	uint8_t text[sizeof(facts) + sizeof(r->survey.digest)];
 

@@ -40,6 +40,7 @@ struct render_options {             /* 0 or NULL: the default in brackets */
 	bool lossless;              /* RGB as it was, and much larger */
 	bool no_sound;              /* leave all sound out */
 	bool no_cursor;             /* leave the pointer out */
+	bool as_heard;              /* apply volume and mute to the sound */
 	unsigned monitor;           /* only that one, see screen.h [all] */
 	unsigned fps;               /* most frames a second [30] */
 	unsigned crf;               /* quality, see encoder_codec.h */

@@ -87,6 +87,8 @@ static void take_option(struct render_options *o, char *option)
 		o->lossless = true;
 	else if (!strcmp(option, "no-cursor"))
 		o->no_cursor = true;
+	else if (!strcmp(option, "as-heard"))
+		o->as_heard = true;
 	else if (!strcmp(option, "partial"))
 		o->partial_fd = open_beside(value);
 	else if (!strcmp(option, "thumbs"))

@@ -27,6 +27,7 @@ struct scene {
 	unsigned start_late; /* ms that START is held up */
 	bool runs;           /* STOP and START around each beep */
 	unsigned burst;      /* packets that arrive together */
+	bool mute;           /* the guest mutes the loudspeaker */
 };
 
 static const struct scene *scene;
@@ -95,6 +96,8 @@ static void play_scene(struct recording *r)
 	r->playback = open_channel(r, PLAYBACK);
 	screen_of(r, 64, 48);
 	fill(r, 64, 48, 0);
+	buffer_put_u8(&b, scene->mute);
+	send(r, r->playback, 106, &b);
 	for (int ms = 0; ms < (MARKS + 1) * 1000; ms += 10) {
 		unsigned late = (unsigned)ms * 7 % 9;
 
@@ -195,13 +198,12 @@ static void watch(int fd, struct seen *s)
 	avformat_close_input(&file);
 }
 
-static void in_time(const struct scene *wanted)
+static void render_scene(const struct scene *wanted, bool as_heard,
+			 struct seen *seen)
 {
-	struct render_options options = {0};
+	struct render_options options = {.as_heard = as_heard};
 	struct render_result result;
 	struct error error = {0};
-	struct seen seen;
-	double worst = 0;
 	int capture, out = memfd_create("video", 0);
 
 	scene = wanted;
@@ -209,8 +211,19 @@ static void in_time(const struct scene *wanted)
 	render(capture, out, &options, NULL, NULL, &result, &error);
 	assert_string_equal(error.text, "");
 	assert_string_equal(result.damage, "");
-	watch(out, &seen);
-	assert_int_equal(seen.flash_count, MARKS);
+	assert_int_equal(result.playback.mute, wanted->mute);
+	watch(out, seen);
+	assert_int_equal(seen->flash_count, MARKS);
+	close(capture);
+	close(out);
+}
+
+static void in_time(const struct scene *wanted)
+{
+	struct seen seen;
+	double worst = 0;
+
+	render_scene(wanted, false, &seen);
 	assert_int_equal(seen.beep_count, MARKS);
 	for (int i = 0; i < MARKS; i++) {
 		double off = seen.beeps[i] - seen.flashes[i];
@@ -221,38 +234,48 @@ static void in_time(const struct scene *wanted)
 	print_message("# the beep is at most %.1f ms behind the flash\n",
 		      worst * 1000);
 	assert_true(fabs(worst) <= FRAME);
-	close(capture);
-	close(out);
+}
+
+static void muted(void **state)
+{
+	static const struct scene quiet = {2, 48000, 5000, 0, false, 1, true};
+	struct seen seen;
+
+	(void)state;
+	render_scene(&quiet, false, &seen);
+	assert_int_equal(seen.beep_count, MARKS);
+	render_scene(&quiet, true, &seen);
+	assert_int_equal(seen.beep_count, 0);
 }
 
 static void one_run(void **state)
 {
 	(void)state;
-	in_time(&(struct scene){2, 48000, 5000, 0, false, 1});
+	in_time(&(struct scene){2, 48000, 5000, 0, false, 1, false});
 }
 
 static void bursts(void **state)
 {
 	(void)state;
-	in_time(&(struct scene){2, 48000, 5000, 0, false, 10});
+	in_time(&(struct scene){2, 48000, 5000, 0, false, 10, false});
 }
 
 static void late_start(void **state)
 {
 	(void)state;
-	in_time(&(struct scene){2, 44100, 5000, 90, false, 1});
+	in_time(&(struct scene){2, 44100, 5000, 90, false, 1, false});
 }
 
 static void many_runs(void **state)
 {
 	(void)state;
-	in_time(&(struct scene){1, 22050, 5000, 0, true, 1});
+	in_time(&(struct scene){1, 22050, 5000, 0, true, 1, false});
 }
 
 static void clock_wraps(void **state)
 {
 	(void)state;
-	in_time(&(struct scene){2, 48000, 0xfffff000, 0, false, 4});
+	in_time(&(struct scene){2, 48000, 0xfffff000, 0, false, 4, false});
 }
 
 int main(void)
@@ -260,7 +283,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_run),     cmocka_unit_test(bursts),
 		cmocka_unit_test(late_start),  cmocka_unit_test(many_runs),
-		cmocka_unit_test(clock_wraps),
+		cmocka_unit_test(clock_wraps), cmocka_unit_test(muted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
