@@ -55,6 +55,12 @@ int image_new_borrowed(struct image **out, uint32_t *pixels, uint32_t width,
 	return 0;
 }
 
+/*
+ * Pixels begin 16 bytes off a multiple of 32: rows that are aligned to it
+ * libjpeg-turbo writes past the cache, from where they are read again soon.
+ */
+#define OFF_LINE 4 /* px */
+
 #define POOL_SLOTS 4
 #define POOL_PIXELS (4u << 20) /* 16 MiB */
 #define POOL_LEAST (16u << 10) /* smaller ones are malloc's own */
@@ -99,7 +105,10 @@ static uint32_t *take_memory(size_t *room)
 			}
 		pthread_mutex_unlock(&pool.lock);
 	}
-	return pixels ? pixels : malloc(*room * sizeof(*pixels));
+	if (pixels)
+		return pixels;
+	pixels = aligned_alloc(32, (*room * sizeof(*pixels) + 63) & ~31ul);
+	return pixels ? pixels + OFF_LINE : NULL;
 }
 
 static void give_memory(uint32_t *pixels, size_t room)
@@ -121,7 +130,8 @@ static void give_memory(uint32_t *pixels, size_t room)
 		pthread_mutex_unlock(&pool.lock);
 		pixels = old;
 	}
-	free(pixels);
+	if (pixels)
+		free(pixels - OFF_LINE);
 }
 
 int image_new_unset(struct image **out, uint32_t width, uint32_t height,
