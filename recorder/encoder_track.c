@@ -3,11 +3,17 @@
 
 #include <libavutil/channel_layout.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "recorder/encoder_file.h"
 
 /* Packets of sound until a codec that begins is where one that goes on is. */
 #define WARM_UP 32
+/*
+ * Frames of silence after which a codec has forgotten what went before. Its
+ * packet, when it is the same as the one before, is then repeated.
+ */
+#define SILENCE 4
 /* More frames than a codec holds back. */
 #define TIMES 1024
 
@@ -27,6 +33,12 @@ struct encoder_track {
 	/* of sound, in samples */
 	AVFrame *sound;
 	int fill;
+	bool loud;        /* some of the samples in the frame are not 0 */
+	unsigned silent;  /* frames in a row, encoded */
+	AVPacket *last;   /* that came out */
+	bool repeated;    /* it is the same as the one before */
+	int64_t skipped;  /* samples that the codec did not see */
+	int64_t next_pts; /* of a packet, when there was one */
 	int64_t given;    /* so far */
 	int64_t from;     /* is encoded from here on */
 	int64_t kept_end; /* packets before are in the log */
@@ -61,7 +73,8 @@ int encoder_track_new(struct encoder_track **track, bool video,
 	r = video ? encoder_codec_video(&t->codec, options, error)
 		  : encoder_codec_audio(&t->codec, options, error);
 	t->packet = av_packet_alloc();
-	if (!r && !t->packet)
+	t->last = av_packet_alloc();
+	if (!r && (!t->packet || !t->last))
 		r = error_set(error, ENOMEM, "no memory for an encoder");
 	if (!r && !video)
 		r = make_sound(t, error);
@@ -78,6 +91,7 @@ void encoder_track_free(struct encoder_track *t)
 		return;
 	avcodec_free_context(&t->codec);
 	av_packet_free(&t->packet);
+	av_packet_free(&t->last);
 	av_frame_free(&t->sound);
 	free(t);
 }
@@ -119,18 +133,40 @@ static void set_decoding_time(struct encoder_track *t)
 	t->packets++;
 }
 
+/* Remembers a packet of sound, whose time is that of the one before. */
+static int follow_sound(struct encoder_track *t, struct error *error)
+{
+	AVPacket *p = t->packet, *last = t->last;
+
+	t->repeated = last->data && last->size == p->size &&
+		      !memcmp(last->data, p->data, (size_t)p->size);
+	if (last->data)
+		p->pts = p->dts = t->next_pts;
+	t->next_pts = p->pts + t->codec->frame_size;
+	av_packet_unref(last);
+	return av_packet_ref(last, p) < 0
+		       ? error_set(error, ENOMEM, "no memory for sound")
+		       : 0;
+}
+
+static int write_packet(struct encoder_track *t, struct error *error)
+{
+	if (t->kept && t->packet->pts < t->kept_end)
+		return 0;
+	return encoder_log_add(t->log, t->number, t->packet, error);
+}
+
 static int write_packets(struct encoder_track *t, struct error *error)
 {
-	int r, bad;
+	int r, bad = 0;
 
 	while (!(r = avcodec_receive_packet(t->codec, t->packet))) {
-		bool there = t->kept && t->packet->pts < t->kept_end;
-
-		if (!t->sound)
+		if (t->sound)
+			bad = follow_sound(t, error);
+		else
 			set_decoding_time(t);
-		bad = there ? 0
-			    : encoder_log_add(t->log, t->number, t->packet,
-					      error);
+		if (!bad)
+			bad = write_packet(t, error);
 		av_packet_unref(t->packet);
 		if (bad)
 			return bad;
@@ -165,14 +201,34 @@ int encoder_track_frame(struct encoder_track *t, AVFrame *frame,
 	return encode(t, frame, error);
 }
 
+/* What the codec would make of more silence. */
+static int repeat_sound(struct encoder_track *t, struct error *error)
+{
+	int r;
+
+	if (av_packet_ref(t->packet, t->last) < 0)
+		return error_set(error, ENOMEM, "no memory for sound");
+	t->packet->pts = t->packet->dts = t->next_pts;
+	t->next_pts += t->codec->frame_size;
+	t->skipped += t->codec->frame_size;
+	r = write_packet(t, error);
+	av_packet_unref(t->packet);
+	return r;
+}
+
 static int encode_sound(struct encoder_track *t, struct error *error)
 {
 	AVFrame *f = t->sound;
+	bool silent = !t->loud && t->fill == t->codec->frame_size;
 	int r;
 
 	f->nb_samples = t->fill;
-	f->pts = t->given - t->fill;
+	f->pts = t->given - t->fill - t->skipped;
 	t->fill = 0;
+	t->loud = false;
+	t->silent = silent ? t->silent + 1 : 0;
+	if (t->silent > SILENCE && t->repeated)
+		return repeat_sound(t, error);
 	r = encode(t, f, error);
 	if (!r && av_frame_make_writable(f) < 0)
 		r = error_set(error, ENOMEM, "no memory for sound");
@@ -183,6 +239,7 @@ static void put_sample(struct encoder_track *t, const int16_t *sample)
 {
 	float *const *planes = (float *const *)t->sound->data;
 
+	t->loud |= sample[0] || sample[1];
 	for (int i = 0; i < ENCODER_CHANNELS; i++) {
 		float value = (float)sample[i] / 32768;
 
