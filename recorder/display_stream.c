@@ -121,15 +121,56 @@ static int create(struct display *d, struct bytes *in, struct error *error)
 	return 0;
 }
 
-static int decode(struct stream *s, struct bytes frame, struct image **image,
-		  struct error *error)
+/*
+ * The place of a frame on its surface as an image, when nothing lies between
+ * a frame of that size and the surface; otherwise NULL. What is damaged in
+ * its middle is seen up to there.
+ */
+static struct image *place(struct display *d, const struct stream *s,
+			   const pixman_box32_t *dest)
+{
+	struct surface *surface = display_surface(d, s->surface_id, NULL);
+	struct image *image;
+
+	if (!surface || !surface_is_wide(surface) || !s->top_down ||
+	    s->clip.data[0] || dest->x1 < 0 || dest->y1 < 0 ||
+	    dest->x1 >= dest->x2 || dest->y1 >= dest->y2 ||
+	    dest->x2 > (int32_t)surface->width ||
+	    dest->y2 > (int32_t)surface->height ||
+	    image_new_borrowed(
+		    &image, surface_row(surface, dest->y1) + dest->x1,
+		    (uint32_t)(dest->x2 - dest->x1),
+		    (uint32_t)(dest->y2 - dest->y1), IMAGE_XRGB, NULL))
+		return NULL;
+	image->stride = surface->width;
+	return image;
+}
+
+static int decode_jpeg(struct display *d, struct stream *s,
+		       const pixman_box32_t *dest, struct bytes frame,
+		       struct image **image, struct error *error)
+{
+	int r;
+
+	/* There is one when frames are not of the size they are shown in. */
+	*image = take_jpeg(s);
+	if (!*image)
+		*image = place(d, s, dest);
+	r = jpeg_decode_frame(frame, image, error);
+	if (*image)
+		d->drawn += (uint64_t)(*image)->width * (*image)->height;
+	return r;
+}
+
+static int decode(struct display *d, struct stream *s,
+		  const pixman_box32_t *dest, struct bytes frame,
+		  struct image **image, struct error *error)
 {
 	int r;
 
 	*image = NULL;
 	if (s->codec == VIDEO_CODEC_MJPEG) {
-		*image = take_jpeg(s);
-		r = jpeg_decode_frame(frame, image, error);
+		r = decode_jpeg(d, s, dest, frame, image, error);
 	} else {
 		r = video_decoder_decode(s->video, frame, image, error);
 	}
@@ -151,13 +192,15 @@ static int show(struct display *d, struct stream *s, const struct image *image,
 
 	if (!surface)
 		return -EBADMSG;
-	if (display_read_clip(&clip, surface, dest, &region)) {
+	if (!display_read_clip(&clip, surface, dest, &region)) {
+		r = error_set(error, EBADMSG,
+			      "a stream's place or clip is out of bounds");
+	} else if (image->borrowed) {
+		surface_touch(surface, &region);
+	} else {
 		source = raster_image(image, &src, dest, 1);
 		r = raster_paint(surface, &region, &source,
 				 raster_rop(ROPD_PUT, 0, 0), NULL, error);
-	} else {
-		r = error_set(error, EBADMSG,
-			      "a stream's place or clip is out of bounds");
 	}
 	pixman_region32_fini(&region);
 	return r;
@@ -171,7 +214,7 @@ static int data(struct display *d, bool sized, struct bytes *in,
 	pixman_box32_t dest;
 	struct stream *s;
 	const uint8_t *frame;
-	int r;
+	int r, shown = 0;
 
 	/* A server may speak of streams that its client can't take. */
 	if (id >= DISPLAY_STREAMS || !d->streams[id])
@@ -187,10 +230,11 @@ static int data(struct display *d, bool sized, struct bytes *in,
 	frame = bytes_take(in, size);
 	if (!frame)
 		return error_set(error, EBADMSG, "a frame is cut short");
-	r = decode(s, bytes_of(frame, size), &image, error);
-	if (!r && image)
-		r = show(d, s, image, &dest, error);
-	if (s->codec == VIDEO_CODEC_MJPEG)
+	r = decode(d, s, &dest, bytes_of(frame, size), &image, error);
+	if (image && (!r || image->borrowed))
+		shown = show(d, s, image, &dest, r ? NULL : error);
+	r = r ? r : shown;
+	if (s->codec == VIDEO_CODEC_MJPEG && image && !image->borrowed)
 		give_jpeg(s, image);
 	else
 		image_unref(image);
