@@ -18,9 +18,10 @@
 #define IMAGE_PIXELS_MAX (32u << 20) /* 128 MiB */
 
 enum image_format {
-	IMAGE_XRGB, /* the high byte means nothing */
-	IMAGE_ARGB, /* premultiplied */
-	IMAGE_MASK, /* 1 = draw, 0 = leave */
+	IMAGE_XRGB,  /* the high byte means nothing */
+	IMAGE_ARGB,  /* premultiplied */
+	IMAGE_ALPHA, /* 0xAA000000; came without colours */
+	IMAGE_MASK,  /* 1 = draw, 0 = leave */
 };
 
 struct image {

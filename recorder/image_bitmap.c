@@ -213,8 +213,6 @@ int bitmap_decode(const struct bitmap *bitmap, struct image **image,
 		  struct error *error)
 {
 	uint32_t table[PALETTE_MAX];
-	bool alpha = bitmap->format == BITMAP_RGBA ||
-		     bitmap->format == BITMAP_8BIT_A;
 	int r = check(bitmap, error);
 
 	if (r)
@@ -226,7 +224,10 @@ int bitmap_decode(const struct bitmap *bitmap, struct image **image,
 	if (bitmap->format <= BITMAP_8BIT || bitmap->format == BITMAP_8BIT_A)
 		palette_table(bitmap->palette, bitmap->format, table);
 	r = image_new_unset(image, bitmap->width, bitmap->height,
-			    alpha ? IMAGE_ARGB : IMAGE_XRGB, error);
+			    bitmap->format == BITMAP_RGBA     ? IMAGE_ARGB
+			    : bitmap->format == BITMAP_8BIT_A ? IMAGE_ALPHA
+							      : IMAGE_XRGB,
+			    error);
 	if (!r)
 		bitmap_rows(bitmap, table, *image);
 	return r;

@@ -197,7 +197,6 @@ int lz_decode(struct bytes in, const struct palette *palette,
 	uint32_t table[PALETTE_MAX];
 	struct lz_header h;
 	struct image *image;
-	bool alpha;
 	int r = read_header(&in, &h, error);
 
 	*out = NULL;
@@ -206,9 +205,11 @@ int lz_decode(struct bytes in, const struct palette *palette,
 	if (h.type < LZ_PLT1_LE || h.type > LZ_A8 || h.type == LZ_XXXA)
 		return error_set(error, EBADMSG, "LZ type %u is unknown",
 				 h.type);
-	alpha = h.type == LZ_RGBA || h.type == LZ_A8;
 	r = image_new_unset(&image, h.width, h.height,
-			    alpha ? IMAGE_ARGB : IMAGE_XRGB, error);
+			    h.type == LZ_RGBA ? IMAGE_ARGB
+			    : h.type == LZ_A8 ? IMAGE_ALPHA
+					      : IMAGE_XRGB,
+			    error);
 	if (r)
 		return r;
 	r = prepare(&h, palette, table, error);

@@ -101,7 +101,8 @@ static void fetch_narrow(const struct surface *surface,
 
 	raster_fetch(source, x, y, span, n);
 	if (source->how == RASTER_SOLID || image->raw == surface->format ||
-	    (surface_is_wide(surface) && !image->raw))
+	    (surface_is_wide(surface) && !image->raw &&
+	     image->format != IMAGE_ALPHA))
 		return;
 	if (image->raw) {
 		/* Bits go as they are where there are as many. */
@@ -110,6 +111,8 @@ static void fetch_narrow(const struct surface *surface,
 		surface_format_widen(image->raw, span, n);
 	} else if (image->format == IMAGE_XRGB && surface->bits <= 0xff) {
 		memset(span, 0xff, n * sizeof(*span));
+	} else if (image->format == IMAGE_ALPHA && surface->bits > 0xff) {
+		memset(span, 0, n * sizeof(*span)); /* it has no colours */
 	}
 	surface_narrow(surface, span, n);
 }
@@ -147,6 +150,8 @@ static bool same_bits(const struct surface *surface,
 {
 	if (source->how == RASTER_SOLID)
 		return surface_is_wide(surface);
+	if (source->image->format == IMAGE_ALPHA)
+		return false;
 	return surface->bits ==
 	       (source->image->raw ? surface_format_bits(source->image->raw)
 				   : 0xffffffff);

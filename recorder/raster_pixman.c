@@ -198,17 +198,21 @@ pixman_image_t *raster_pixman_image(const struct image *image,
 	pixman_format_code_t own = PIXMAN_x8r8g8b8;
 	pixman_format_code_t wanted = pixman_format(surface_format);
 	pixman_image_t *view, *converted;
+	bool alone = image->format == IMAGE_ALPHA;
 
 	if (image->raw && image->raw != SURFACE_32_XRGB &&
 	    image->raw != SURFACE_32_ARGB)
 		return as_before(pack_raw(image), image);
-	if (image->format == IMAGE_ARGB)
+	if (image->format == IMAGE_ARGB || alone)
 		own = PIXMAN_a8r8g8b8;
 	if (image->raw && alpha != RASTER_ALPHA_AS_IS)
 		own = alpha == RASTER_ALPHA_PAD ? PIXMAN_a8r8g8b8
 						: PIXMAN_x8r8g8b8;
 	view = as_before(wide_view(image, own), image);
-	if (!view || image->raw || original || PIXMAN_FORMAT_BPP(wanted) == 32)
+	if (alone && PIXMAN_FORMAT_BPP(wanted) == 32)
+		wanted = PIXMAN_x8r8g8b8;
+	if (!view || image->raw || original ||
+	    (PIXMAN_FORMAT_BPP(wanted) == 32 && !alone))
 		return view;
 	converted = pixman_image_create_bits(wanted, (int)image->width,
 					     (int)image->height, NULL, 0);
