@@ -139,6 +139,11 @@ static void paint_box(struct surface *surface, const pixman_box32_t *box,
 static void copy_box(struct surface *surface, const pixman_box32_t *box,
 		     const struct raster_source *source)
 {
+	if (source->how == RASTER_SOLID &&
+	    pixman_fill(surface->pixels, (int)surface->width, 32, box->x1,
+			box->y1, box->x2 - box->x1, box->y2 - box->y1,
+			source->colour))
+		return;
 	for (int32_t y = box->y1; y < box->y2; y++)
 		raster_fetch(source, box->x1, y,
 			     surface_row(surface, y) + box->x1,
@@ -228,15 +233,37 @@ int raster_paint(struct surface *surface, const pixman_region32_t *region,
 	return r;
 }
 
-static uint32_t ternary(uint8_t code, uint32_t p, uint32_t s, uint32_t d)
+/*
+ * A ternary operation as an exclusive or of products: term i is set when the
+ * product of the operands named by i's bits (1 destination, 2 source, 4
+ * brush) is part of it.
+ */
+struct ternary {
+	uint32_t term[8];
+};
+
+static struct ternary ternary_of(uint8_t code)
 {
-	uint32_t out = 0;
+	struct ternary t;
 
 	for (unsigned i = 0; i < 8; i++)
-		if (code >> i & 1)
-			out |= (i & 4 ? p : ~p) & (i & 2 ? s : ~s) &
-			       (i & 1 ? d : ~d);
-	return out;
+		t.term[i] = code >> i & 1 ? 0xffffffff : 0;
+	for (unsigned bit = 1; bit < 8; bit *= 2)
+		for (unsigned i = 0; i < 8; i++)
+			if (i & bit)
+				t.term[i] ^= t.term[i ^ bit];
+	return t;
+}
+
+static inline uint32_t ternary(const struct ternary *t, uint32_t p, uint32_t s,
+			       uint32_t d)
+{
+	uint32_t none = t->term[0] ^ (t->term[1] & d) ^
+			((t->term[2] ^ (t->term[3] & d)) & s);
+	uint32_t with = t->term[4] ^ (t->term[5] & d) ^
+			((t->term[6] ^ (t->term[7] & d)) & s);
+
+	return none ^ (with & p);
 }
 
 static void ternary_box(struct surface *surface, const pixman_box32_t *box,
@@ -245,6 +272,7 @@ static void ternary_box(struct surface *surface, const pixman_box32_t *box,
 			const struct raster_mask *mask)
 {
 	uint32_t s[SPAN], p[SPAN];
+	const struct ternary t = ternary_of(code);
 
 	for (int32_t y = box->y1; y < box->y2; y++)
 		for (int32_t x = box->x1; x < box->x2; x += SPAN) {
@@ -254,7 +282,7 @@ static void ternary_box(struct surface *surface, const pixman_box32_t *box,
 			fetch_narrow(surface, source, x, y, s, n);
 			fetch_narrow(surface, brush, x, y, p, n);
 			for (unsigned i = 0; i < n; i++)
-				s[i] = ternary(code, p[i], s[i], row[i]);
+				s[i] = ternary(&t, p[i], s[i], row[i]);
 			write_span(surface, mask, x, y, s, row, n);
 		}
 }
