@@ -300,7 +300,7 @@ static void close_open(struct desktop *d)
 }
 
 /*
- * A minute of it, by tenths of a second: seven seconds of typing, some of
+ * A minute of it, by tenths of a second: thirteen seconds of typing, some of
  * pointing, a menu, a dialog, a scroll now and then; then it is read.
  */
 static void act(struct desktop *d, unsigned tenth)

@@ -49,7 +49,7 @@ static void film_compress(struct film *f, int i, uint8_t *pixels)
 	jpeg_destroy_compress(&c);
 }
 
-/* A zoom into a landscape without end, with the grain that cameras add. */
+/* A zoom into a landscape without end, as soft as a film is. */
 static void film_make(struct film *f)
 {
 	FILE *in = popen("ffmpeg -nostdin -v error -f lavfi -i "

@@ -340,24 +340,31 @@ static void sound_fill(struct recording *r, float *out)
 	}
 }
 
-/* One packet of 10 ms. */
-static void recording_sound(struct recording *r)
+/* What Opus makes of 10 ms; NULL: of what it still holds, left out. */
+static void encode_sound(struct recording *r, const AVFrame *frame)
 {
 	AVPacket *packet = av_packet_alloc();
 	struct buffer b = {0};
 
-	if (!r->playing)
-		sound_start(r);
-	must(packet && av_frame_make_writable(r->sound) >= 0, "sound");
-	sound_fill(r, (float *)r->sound->data[0]);
-	must(!avcodec_send_frame(r->opus, r->sound), "Opus");
+	must(packet && !avcodec_send_frame(r->opus, frame), "Opus");
 	while (!avcodec_receive_packet(r->opus, packet)) {
 		buffer_put_le32(&b, (uint32_t)(r->now / MS));
 		buffer_put(&b, packet->data, (size_t)packet->size);
-		recording_send(r, r->playback, 101, &b);
+		if (frame)
+			recording_send(r, r->playback, 101, &b);
+		buffer_free(&b);
 		av_packet_unref(packet);
 	}
 	av_packet_free(&packet);
+}
+
+static void recording_sound(struct recording *r)
+{
+	if (!r->playing)
+		sound_start(r);
+	must(av_frame_make_writable(r->sound) >= 0, "sound");
+	sound_fill(r, (float *)r->sound->data[0]);
+	encode_sound(r, r->sound);
 }
 
 static void open_opus(struct recording *r)
@@ -415,6 +422,7 @@ static void recording_end(struct recording *r)
 		usleep(1000);
 	capture_writer_free(r->writer);
 	capture_pool_free(r->pool);
+	encode_sound(r, NULL);
 	avcodec_free_context(&r->opus);
 	av_frame_free(&r->sound);
 }

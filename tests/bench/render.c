@@ -19,7 +19,7 @@
 
 #define IDLE_SECONDS 600
 #define FILM_SECONDS 60
-#define RUNS 5
+#define RUNS 3
 
 struct figure {
 	double wall, cpu; /* s */
@@ -128,7 +128,7 @@ static int ignore_sound(void *user, uint64_t at, const int16_t *samples,
 
 static void run_decoder(const struct subject *s)
 {
-	struct decoder_options options = {.sound = {ignore_sound, NULL}};
+	struct decoder_options options = {.sound = {.samples = ignore_sound}};
 	struct capture_reader *reader;
 	struct decoder *decoder;
 	struct capture_item item;
@@ -245,7 +245,7 @@ static void bench_idle(void)
 	capture = "idle";
 	make_idle();
 	stat(path_of("idle"), &st);
-	measure_all(s, 2, 3);
+	measure_all(s, 2, RUNS);
 	printf("a desktop, mostly idle, %d s, 1920x1080, sound for two "
 	       "fifths; capture of %.1f MB\n",
 	       IDLE_SECONDS, (double)st.st_size / 1e6);
