@@ -80,6 +80,7 @@ static int set_resampler(struct audio_decoder *a, int format, int rate,
 			 int channels, struct error *error)
 {
 	AVChannelLayout in, out;
+	int r;
 
 	if (a->resampler && a->resampler_format == format &&
 	    a->resampler_rate == rate && a->resampler_channels == channels)
@@ -87,11 +88,16 @@ static int set_resampler(struct audio_decoder *a, int format, int rate,
 	swr_free(&a->resampler);
 	av_channel_layout_default(&in, channels);
 	av_channel_layout_default(&out, AUDIO_CHANNELS);
-	if (swr_alloc_set_opts2(&a->resampler, &out, AV_SAMPLE_FMT_S16,
-				AUDIO_RATE, &in, format, rate, 0, NULL) ||
-	    (channels == 1 && double_mono(a->resampler)) ||
-	    swr_init(a->resampler) < 0) {
+	r = swr_alloc_set_opts2(&a->resampler, &out, AV_SAMPLE_FMT_S16,
+				AUDIO_RATE, &in, format, rate, 0, NULL);
+	if (!r && channels == 1)
+		r = double_mono(a->resampler);
+	if (!r)
+		r = swr_init(a->resampler);
+	if (r < 0) {
 		swr_free(&a->resampler);
+		if (r == AVERROR(ENOMEM))
+			return error_set(error, ENOMEM, "no memory for sound");
 		return error_set(error, EBADMSG,
 				 "sound of %d channels at %d Hz can't be "
 				 "played",
@@ -133,6 +139,8 @@ static int convert(struct audio_decoder *a, const uint8_t *const *planes,
 		out = swr_convert(a->resampler, &at, out,
 				  (const uint8_t **)planes, frames);
 	}
+	if (out == AVERROR(ENOMEM))
+		return error_set(error, ENOMEM, "no memory for sound");
 	if (out < 0)
 		return error_set(error, EBADMSG, "sound can't be resampled");
 	a->count += out;
@@ -156,6 +164,7 @@ static int open_codec(struct audio_decoder *a, uint16_t mode,
 	const char *name = mode == AUDIO_OPUS ? "Opus" : "CELT";
 	const AVCodec *codec = avcodec_find_decoder(
 		mode == AUDIO_OPUS ? AV_CODEC_ID_OPUS : AV_CODEC_ID_CELT);
+	int r;
 
 	if (a->codec && a->codec_mode == mode)
 		return 0;
@@ -174,8 +183,11 @@ static int open_codec(struct audio_decoder *a, uint16_t mode,
 	a->codec->thread_count = 1;
 	a->codec->flags |= AV_CODEC_FLAG_BITEXACT;
 	av_channel_layout_default(&a->codec->ch_layout, (int)a->channels);
-	if (avcodec_open2(a->codec, codec, NULL)) {
+	r = avcodec_open2(a->codec, codec, NULL);
+	if (r) {
 		avcodec_free_context(&a->codec);
+		if (r == AVERROR(ENOMEM))
+			return error_set(error, ENOMEM, "no memory for sound");
 		return error_set(error, EBADMSG,
 				 "%s of %u channels can't be decoded", name,
 				 a->channels);
@@ -194,6 +206,8 @@ static int decode_packet(struct audio_decoder *a, struct bytes *in,
 	memcpy(a->packet->data, in->data + in->at, bytes_left(in));
 	r = avcodec_send_packet(a->codec, a->packet);
 	av_packet_unref(a->packet);
+	if (r == AVERROR(ENOMEM))
+		return error_set(error, ENOMEM, "no memory for sound");
 	if (r)
 		return error_set(error, EBADMSG,
 				 "a packet of sound is damaged");

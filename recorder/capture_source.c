@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "recorder/bytes.h"
 #include "recorder/capture_index.h"
@@ -98,6 +99,9 @@ static int decode(struct capture_source *s,
 			       "most 1 MiB (unpack other files with zstd -d)");
 	n = ZSTD_decompressDCtx(s->zstd, s->buffer + s->have, ROOM - s->have,
 				frame->data, (size_t)frame->size);
+	if (ZSTD_isError(n) &&
+	    ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+		return error_errno(error, ENOMEM, "cannot read the recording");
 	if (ZSTD_isError(n))
 		return damaged(frame->offset, error, ZSTD_getErrorName(n));
 	s->frame_offset = frame->offset;

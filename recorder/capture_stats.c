@@ -122,6 +122,7 @@ static json_t *types_json(const struct channel *c,
 	const struct direction *d = &c->to[direction];
 	json_t *types = json_object();
 	char number[32];
+	int bad = 0;
 
 	for (unsigned i = 0; i < d->used; i++) {
 		const struct type *t = &d->types[i];
@@ -129,14 +130,14 @@ static json_t *types_json(const struct channel *c,
 			message_kind(c->type, direction, t->type);
 
 		snprintf(number, sizeof(number), "unknown_%u", t->type);
-		json_object_set_new(
+		bad |= json_object_set_new(
 			types, kind ? kind->name : number,
 			json_pack("{s:I, s:I, s:I}", "messages",
 				  (json_int_t)t->count.messages, "bytes",
 				  (json_int_t)t->count.bytes, "largest",
 				  (json_int_t)t->count.largest));
 	}
-	return types;
+	return stats_json_whole(types, bad);
 }
 
 static json_t *channel_json(const struct channel *c, uint64_t begin)
@@ -166,29 +167,32 @@ static json_t *channel_json(const struct channel *c, uint64_t begin)
 /* Text from the file, which may be no UTF-8. */
 static json_t *text(const char *s)
 {
-	json_t *j = json_string(s);
+	json_t *j;
 
-	return j ? j : json_string("");
+	errno = 0;
+	j = json_string(s);
+	return j || errno == ENOMEM ? j : json_string("");
 }
 
 static json_t *stats_json(const struct stats *stats,
 			  const struct capture_summary *s, const char *damage)
 {
 	json_t *channels = json_array(), *j;
+	int bad = 0;
 
 	for (const struct channel *c = stats->first; c; c = c->next)
-		json_array_append_new(channels, channel_json(c, s->first_time));
+		bad |= json_array_append_new(channels,
+					     channel_json(c, s->first_time));
 	j = json_pack("{s:b, s:b, s:I, s:I, s:{s:o, s:o, s:o}, s:o}",
 		      "complete", s->complete, "signed", s->is_signed,
 		      "good_bytes", (json_int_t)s->good_bytes, "duration_ms",
 		      ms(s->first_time, s->last_time), "session", "id",
 		      text(s->session.id), "vault", text(s->session.vault),
 		      "client", text(s->session.client), "channels", channels);
-	if (j)
-		stats_media_json(stats->media, j);
+	bad |= j ? stats_media_json(stats->media, j) : -1;
 	if (damage)
-		json_object_set_new(j, "damage", text(damage));
-	return j;
+		bad |= json_object_set_new(j, "damage", text(damage));
+	return stats_json_whole(j, bad);
 }
 
 /* 0 at the end or at damage behind something good, which is then told. */
@@ -223,12 +227,14 @@ static int write_stats(const struct stats *stats, struct capture_reader *reader,
 	int r = 0;
 
 	capture_reader_summary(reader, &summary);
+	errno = 0;
 	j = stats_json(stats, &summary, damage->code ? damage->text : NULL);
 	if (!j)
 		r = error_errno(error, ENOMEM, "cannot count");
 	else if (json_dumpfd(j, out_fd,
 			     JSON_INDENT(1) | JSON_REAL_PRECISION(6)) < 0)
-		r = error_set(error, EIO, "cannot write the statistics");
+		r = error_set(error, errno == ENOMEM ? ENOMEM : EIO,
+			      "cannot write the statistics");
 	json_decref(j);
 	return r;
 }

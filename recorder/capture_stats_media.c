@@ -427,6 +427,14 @@ static json_t *ms(const struct stats_media *m, uint64_t time)
 		    : json_null();
 }
 
+json_t *stats_json_whole(json_t *value, int bad)
+{
+	if (!bad)
+		return value;
+	json_decref(value);
+	return NULL;
+}
+
 /* Two decimals. */
 static json_t *rounded(double value)
 {
@@ -436,6 +444,7 @@ static json_t *rounded(double value)
 static json_t *images_json(const struct stats_media *m)
 {
 	json_t *images = json_array(), *j;
+	int bad = 0;
 
 	for (unsigned i = 0; i < IMAGE_TYPES_MAX; i++) {
 		const struct image_count *c = &m->images[i];
@@ -447,15 +456,16 @@ static json_t *images_json(const struct stats_media *m)
 			"{s:s, s:I, s:I, s:I}", "type", name ? name : "unknown",
 			"count", (json_int_t)c->count, "bytes",
 			(json_int_t)c->bytes, "pixels", (json_int_t)c->pixels);
-		if (i != SPICE_IMAGE_TYPE_FROM_CACHE &&
+		if (c->bytes && i != SPICE_IMAGE_TYPE_FROM_CACHE &&
 		    i != SPICE_IMAGE_TYPE_FROM_CACHE_LOSSLESS &&
 		    i != SPICE_IMAGE_TYPE_SURFACE)
-			json_object_set_new(j, "ratio",
-					    rounded(4.0 * (double)c->pixels /
-						    (double)c->bytes));
-		json_array_append_new(images, j);
+			bad |= json_object_set_new(
+				j, "ratio",
+				rounded(4.0 * (double)c->pixels /
+					(double)c->bytes));
+		bad |= json_array_append_new(images, j);
 	}
-	return images;
+	return stats_json_whole(images, bad);
 }
 
 static json_t *stream_json(const struct stats_media *m, const struct stream *s)
@@ -496,19 +506,20 @@ static json_t *sound_json(const struct sound *s)
 			 "longest_gap_ms", (json_int_t)s->longest);
 }
 
-void stats_media_json(const struct stats_media *m, json_t *object)
+int stats_media_json(const struct stats_media *m, json_t *object)
 {
 	const struct image_count *hit = &m->images[SPICE_IMAGE_TYPE_FROM_CACHE];
 	const struct image_count *lossless =
 		&m->images[SPICE_IMAGE_TYPE_FROM_CACHE_LOSSLESS];
 	json_t *streams = json_array(), *sounds = json_array();
+	int bad = 0;
 
 	for (const struct stream *s = m->streams; s; s = s->next)
-		json_array_append_new(streams, stream_json(m, s));
+		bad |= json_array_append_new(streams, stream_json(m, s));
 	for (unsigned i = 0; i < m->sound_count; i++)
-		json_array_append_new(sounds, sound_json(&m->sounds[i]));
-	json_object_set_new(object, "images", images_json(m));
-	json_object_set_new(
+		bad |= json_array_append_new(sounds, sound_json(&m->sounds[i]));
+	bad |= json_object_set_new(object, "images", images_json(m));
+	bad |= json_object_set_new(
 		object, "cache",
 		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "image_hits",
 			  (json_int_t)hit->count, "image_lossless_hits",
@@ -518,12 +529,13 @@ void stats_media_json(const struct stats_media *m, json_t *object)
 			  (json_int_t)m->palettes, "cursor_hits",
 			  (json_int_t)m->cursors, "cursors_added",
 			  (json_int_t)m->cursors_added));
-	json_object_set_new(
+	bad |= json_object_set_new(
 		object, "glz",
 		json_pack("{s:I, s:I}", "images", (json_int_t)m->glz_images,
 			  "longest_window", (json_int_t)m->glz_window));
-	json_object_set_new(object, "streams", streams);
-	json_object_set_new(object, "streams_left_out",
-			    json_integer((json_int_t)m->left_out));
-	json_object_set_new(object, "sound", sounds);
+	bad |= json_object_set_new(object, "streams", streams);
+	bad |= json_object_set_new(object, "streams_left_out",
+				   json_integer((json_int_t)m->left_out));
+	bad |= json_object_set_new(object, "sound", sounds);
+	return bad;
 }

@@ -15,6 +15,8 @@ void stats_media_free(struct stats_media *media);
 int stats_media_take(struct stats_media *media, const struct capture_item *item,
 		     struct error *error);
 /* Adds "images", "cache", "glz", "streams", "sound" to an object. */
-void stats_media_json(const struct stats_media *media, json_t *object);
+int stats_media_json(const struct stats_media *media, json_t *object);
+/* The value, or NULL when adding to it failed: there is no memory. */
+json_t *stats_json_whole(json_t *value, int bad);
 
 #endif

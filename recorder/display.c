@@ -95,6 +95,28 @@ struct surface *display_surface(struct display *d, uint32_t id,
 	return NULL;
 }
 
+/* What two spans have in common. */
+static uint64_t common(int32_t a, int32_t b, uint32_t size)
+{
+	int32_t from = a > 0 ? a : 0,
+		to = b < (int32_t)size ? b : (int32_t)size;
+
+	return to > from ? (uint64_t)(to - from) : 0;
+}
+
+int display_drew(struct display *d, struct surface *s,
+		 const pixman_box32_t *box, pixman_region32_t *region,
+		 struct error *error)
+{
+	d->drawn += common(box->x1, box->x2, s->width) *
+		    common(box->y1, box->y2, s->height);
+	/* A region that lacked memory is not whole any more. */
+	if (!s->torn && pixman_region32_selfcheck(region))
+		return 0;
+	s->torn = false;
+	return error_set(error, ENOMEM, "no memory for a region drawn on");
+}
+
 struct surface *display_visible(const struct display *d, pixman_box32_t *part)
 {
 	struct surface *s = d->marked ? d->surfaces[0] : d->retired;

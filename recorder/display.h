@@ -88,11 +88,19 @@ struct surface *display_surface(struct display *display, uint32_t id,
 				struct error *error);
 pixman_box32_t display_read_rect(struct bytes *in);
 /*
- * Reads a Clip and cuts `box` by it and by the surface. False when the bytes
- * do not fit or a coordinate is out of bounds.
+ * Reads a Clip and cuts `box` by it and by the surface. -EBADMSG when the
+ * bytes do not fit or a coordinate is out of bounds; -ENOMEM.
  */
-bool display_read_clip(struct bytes *in, const struct surface *surface,
-		       const pixman_box32_t *box, pixman_region32_t *region);
+int display_read_clip(struct bytes *in, const struct surface *surface,
+		      const pixman_box32_t *box, pixman_region32_t *region,
+		      struct error *error);
+/*
+ * Behind a drawing on a region: counts it. -ENOMEM when there was none for
+ * regions, and so it may be incomplete.
+ */
+int display_drew(struct display *display, struct surface *surface,
+		 const pixman_box32_t *box, pixman_region32_t *region,
+		 struct error *error);
 
 int display_draw(struct display *display, uint16_t type, struct bytes body,
 		 struct error *error);

@@ -215,8 +215,12 @@ int display_draw(struct display *display, uint16_t type, struct bytes body,
 	pixman_region32_init(&draw.region);
 	display->reader.unconverted = type == DISPLAY_MESSAGE_draw_alpha_blend;
 	r = draw_begin(&draw, error);
-	if (!r)
+	if (!r) {
 		r = operate(&draw, type, error);
+		if (display_drew(display, draw.surface, &draw.box, &draw.region,
+				 error))
+			r = -ENOMEM;
+	}
 	draw_end(&draw);
 	return r;
 }

@@ -31,9 +31,15 @@ static bool intersect(pixman_box32_t *a, const pixman_box32_t *b)
 	return a->x1 < a->x2 && a->y1 < a->y2;
 }
 
+static int out_of_bounds(struct error *error)
+{
+	return error_set(error, EBADMSG,
+			 "a drawing's place or clip is out of bounds");
+}
+
 /* At most 256 rectangles, cut by `all`, joined to the region. */
-static bool read_some(struct bytes *in, unsigned n, const pixman_box32_t *all,
-		      pixman_region32_t *region)
+static int read_some(struct bytes *in, unsigned n, const pixman_box32_t *all,
+		     pixman_region32_t *region, struct error *error)
 {
 	pixman_box32_t boxes[256];
 	pixman_region32_t some;
@@ -47,27 +53,33 @@ static bool read_some(struct bytes *in, unsigned n, const pixman_box32_t *all,
 	good = pixman_region32_init_rects(&some, boxes, (int)kept) &&
 	       pixman_region32_union(region, region, &some);
 	pixman_region32_fini(&some);
-	return good &&
-	       pixman_region32_n_rects(region) <= (int)DISPLAY_CLIP_BOXES;
+	if (!good)
+		return error_set(error, ENOMEM, "no memory for a clip");
+	if (pixman_region32_n_rects(region) > (int)DISPLAY_CLIP_BOXES)
+		return out_of_bounds(error);
+	return 0;
 }
 
-static bool read_rects(struct bytes *in, const pixman_box32_t *all,
-		       pixman_region32_t *region)
+static int read_rects(struct bytes *in, const pixman_box32_t *all,
+		      pixman_region32_t *region, struct error *error)
 {
 	uint32_t n = bytes_le32(in);
-	bool good = !in->bad && n <= bytes_left(in) / 16;
+	int r = 0;
 
-	while (good && n) {
+	if (in->bad || n > bytes_left(in) / 16)
+		return out_of_bounds(error);
+	while (!r && n) {
 		unsigned now = n < 256 ? n : 256;
 
-		good = read_some(in, now, all, region);
+		r = read_some(in, now, all, region, error);
 		n -= now;
 	}
-	return good;
+	return r;
 }
 
-bool display_read_clip(struct bytes *in, const struct surface *surface,
-		       const pixman_box32_t *box, pixman_region32_t *region)
+int display_read_clip(struct bytes *in, const struct surface *surface,
+		      const pixman_box32_t *box, pixman_region32_t *region,
+		      struct error *error)
 {
 	pixman_box32_t all = {0, 0, surface->width, surface->height};
 	uint8_t type = bytes_u8(in);
@@ -75,13 +87,13 @@ bool display_read_clip(struct bytes *in, const struct surface *surface,
 
 	pixman_region32_init(region);
 	if (in->bad || !draw_in_bounds(box))
-		return false;
+		return out_of_bounds(error);
 	some = intersect(&all, box);
 	if (type == 1) /* SPICE_CLIP_TYPE_RECTS */
-		return read_rects(in, &all, region);
+		return read_rects(in, &all, region, error);
 	if (some)
 		pixman_region32_init_with_extents(region, &all);
-	return true;
+	return 0;
 }
 
 int draw_begin(struct draw *draw, struct error *error)
@@ -94,12 +106,8 @@ int draw_begin(struct draw *draw, struct error *error)
 		return -EBADMSG;
 	draw->display->target = draw->surface;
 	draw->display->reader.onto = draw->surface->format;
-	if (!display_read_clip(&draw->in, draw->surface, &draw->box,
-			       &draw->region))
-		return error_set(error, EBADMSG,
-				 "a drawing's box or clip is "
-				 "out of bounds");
-	return 0;
+	return display_read_clip(&draw->in, draw->surface, &draw->box,
+				 &draw->region, error);
 }
 
 void draw_end(struct draw *draw)

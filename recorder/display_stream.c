@@ -188,20 +188,20 @@ static int show(struct display *d, struct stream *s, const struct image *image,
 	struct bytes clip = s->clip;
 	pixman_region32_t region;
 	pixman_box32_t src = {0, 0, image->width, image->height};
-	int r = 0;
+	int r;
 
 	if (!surface)
 		return -EBADMSG;
-	if (!display_read_clip(&clip, surface, dest, &region)) {
-		r = error_set(error, EBADMSG,
-			      "a stream's place or clip is out of bounds");
-	} else if (image->borrowed) {
+	r = display_read_clip(&clip, surface, dest, &region, error);
+	if (!r && image->borrowed) {
 		surface_touch(surface, &region);
-	} else {
+	} else if (!r) {
 		source = raster_image(image, &src, dest, 1);
 		r = raster_paint(surface, &region, &source,
 				 raster_rop(ROPD_PUT, 0, 0), NULL, error);
 	}
+	if (display_drew(d, surface, dest, &region, error))
+		r = -ENOMEM;
 	pixman_region32_fini(&region);
 	return r;
 }

@@ -118,14 +118,24 @@ static void stop(struct encoder *e)
 	e->running = false;
 }
 
+/* Without memory for a region all is stale. */
+static void add_stale(const struct encoder *e, pixman_region32_t *stale,
+		      pixman_region32_t *changed)
+{
+	if (pixman_region32_union(stale, stale, changed))
+		return;
+	pixman_region32_fini(stale);
+	pixman_region32_init_rect(stale, 0, 0, e->options.width,
+				  e->options.height);
+}
+
 struct encoder_canvas *
 encoder_take(struct encoder *e, pixman_region32_t *changed, struct error *error)
 {
 	struct canvas *found = NULL;
 
 	for (unsigned i = 0; i < CANVASES; i++)
-		pixman_region32_union(&e->canvases[i].base.stale,
-				      &e->canvases[i].base.stale, changed);
+		add_stale(e, &e->canvases[i].base.stale, changed);
 	pthread_mutex_lock(&e->lock);
 	while (!found && !e->failure.code) {
 		for (unsigned i = 0; i < CANVASES && !found; i++)

@@ -22,12 +22,12 @@ struct video {
 	const char *encoder, *lossless_encoder;
 	enum AVPixelFormat lossless_pixels;
 	unsigned crf, crf_most;
-	void (*set)(AVDictionary **d, const struct encoder_options *o);
+	int (*set)(AVDictionary **d, const struct encoder_options *o);
 };
 
-static void set_h264(AVDictionary **d, const struct encoder_options *o);
-static void set_vp9(AVDictionary **d, const struct encoder_options *o);
-static void set_av1(AVDictionary **d, const struct encoder_options *o);
+static int set_h264(AVDictionary **d, const struct encoder_options *o);
+static int set_vp9(AVDictionary **d, const struct encoder_options *o);
+static int set_av1(AVDictionary **d, const struct encoder_options *o);
 
 /*
  * AV1 by libaom, not by the faster SVT-AV1, which cannot be told where a key
@@ -153,22 +153,26 @@ static bool is_fast(const char *preset)
  * nothing looks ahead; with a rate control that follows the picture, every
  * frame is searched as a whole and what stands still is encoded once more.
  */
-static void set_h264(AVDictionary **d, const struct encoder_options *o)
+static int set_h264(AVDictionary **d, const struct encoder_options *o)
 {
-	av_dict_set(d, "preset", o->preset, 0);
+	int bad = 0;
+
+	bad |= av_dict_set(d, "preset", o->preset, 0);
 	if (o->lossless) {
-		av_dict_set_int(d, "qp", 0, 0);
-		av_dict_set_int(d, "bf", 0, 0);
+		bad |= av_dict_set_int(d, "qp", 0, 0);
+		bad |= av_dict_set_int(d, "bf", 0, 0);
 	} else if (is_fast(o->preset)) {
-		av_dict_set_int(d, "qp",
-				o->crf < 50 ? o->crf + H264_FAST_QP : 51, 0);
-		av_dict_set_int(d, "bf", 0, 0);
-		av_dict_set(d, "x264-params",
-			    "scenecut=0:weightp=0:rc-lookahead=0:mbtree=0", 0);
+		bad |= av_dict_set_int(
+			d, "qp", o->crf < 50 ? o->crf + H264_FAST_QP : 51, 0);
+		bad |= av_dict_set_int(d, "bf", 0, 0);
+		bad |= av_dict_set(
+			d, "x264-params",
+			"scenecut=0:weightp=0:rc-lookahead=0:mbtree=0", 0);
 	} else {
-		av_dict_set_int(d, "crf", o->crf, 0);
+		bad |= av_dict_set_int(d, "crf", o->crf, 0);
 	}
-	av_dict_set_int(d, "forced-idr", 1, 0);
+	bad |= av_dict_set_int(d, "forced-idr", 1, 0);
+	return bad;
 }
 
 /* Columns of tiles that threads can share: at least 256 px wide each. */
@@ -182,34 +186,40 @@ static int tile_columns(const struct encoder_options *o)
 	return log2;
 }
 
-static void set_vp9(AVDictionary **d, const struct encoder_options *o)
+static int set_vp9(AVDictionary **d, const struct encoder_options *o)
 {
-	av_dict_set(d, "deadline", "realtime", 0);
-	av_dict_set_int(d, "cpu-used", presets[preset_of(o->preset)].vp9, 0);
-	av_dict_set_int(d, "row-mt", 1, 0);
-	av_dict_set_int(d, "tile-columns", tile_columns(o), 0);
-	av_dict_set_int(d, "lag-in-frames", 0, 0);
-	av_dict_set_int(d, "auto-alt-ref", 0, 0);
-	av_dict_set(d, "tune-content", "screen", 0);
+	int bad = 0;
+
+	bad |= av_dict_set(d, "deadline", "realtime", 0);
+	bad |= av_dict_set_int(d, "cpu-used", presets[preset_of(o->preset)].vp9,
+			       0);
+	bad |= av_dict_set_int(d, "row-mt", 1, 0);
+	bad |= av_dict_set_int(d, "tile-columns", tile_columns(o), 0);
+	bad |= av_dict_set_int(d, "lag-in-frames", 0, 0);
+	bad |= av_dict_set_int(d, "auto-alt-ref", 0, 0);
+	bad |= av_dict_set(d, "tune-content", "screen", 0);
 	if (o->lossless)
-		av_dict_set_int(d, "lossless", 1, 0);
+		bad |= av_dict_set_int(d, "lossless", 1, 0);
 	else
-		av_dict_set_int(d, "crf", o->crf, 0);
+		bad |= av_dict_set_int(d, "crf", o->crf, 0);
+	return bad;
 }
 
-static void set_av1(AVDictionary **d, const struct encoder_options *o)
+static int set_av1(AVDictionary **d, const struct encoder_options *o)
 {
+	int bad = 0;
 	char more[64];
 
-	av_dict_set(d, "usage", "realtime", 0);
-	av_dict_set_int(d, "row-mt", 1, 0);
-	av_dict_set_int(d, "tile-columns", tile_columns(o), 0);
-	av_dict_set_int(d, "lag-in-frames", 0, 0);
+	bad |= av_dict_set(d, "usage", "realtime", 0);
+	bad |= av_dict_set_int(d, "row-mt", 1, 0);
+	bad |= av_dict_set_int(d, "tile-columns", tile_columns(o), 0);
+	bad |= av_dict_set_int(d, "lag-in-frames", 0, 0);
 	/* Of its own option libavcodec knows the speeds up to 8 only. */
 	snprintf(more, sizeof(more), "tune-content=screen:cpu-used=%d",
 		 presets[preset_of(o->preset)].av1);
-	av_dict_set(d, "aom-params", more, 0);
-	av_dict_set_int(d, "crf", o->crf, 0);
+	bad |= av_dict_set(d, "aom-params", more, 0);
+	bad |= av_dict_set_int(d, "crf", o->crf, 0);
+	return bad;
 }
 
 static int make_context(AVCodecContext **codec, const char *encoder,
@@ -233,6 +243,7 @@ static int make_context(AVCodecContext **codec, const char *encoder,
 static int open_context(AVCodecContext *c, AVDictionary **settings,
 			struct error *error)
 {
+	const char *name = c->codec->name; /* which a failure forgets */
 	int r = avcodec_open2(c, c->codec, settings);
 	char what[60];
 
@@ -241,7 +252,7 @@ static int open_context(AVCodecContext *c, AVDictionary **settings,
 	av_dict_free(settings);
 	if (r >= 0)
 		return 0;
-	snprintf(what, sizeof(what), "start %s", c->codec->name);
+	snprintf(what, sizeof(what), "start %s", name);
 	return encoder_error(error, r, what);
 }
 
@@ -275,7 +286,10 @@ int encoder_codec_video(AVCodecContext **codec, const struct encoder_options *o,
 	c->bit_rate = 0;
 	c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
 	set_colours(c, o->lossless);
-	v->set(&settings, o);
+	if (v->set(&settings, o) < 0) {
+		av_dict_free(&settings);
+		return error_set(error, ENOMEM, "no memory for an encoder");
+	}
 	return open_context(c, &settings, error);
 }
 
@@ -297,7 +311,8 @@ int encoder_codec_audio(AVCodecContext **codec, const struct encoder_options *o,
 	c->thread_count = 1;
 	c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_BITEXACT;
 	av_channel_layout_default(&c->ch_layout, ENCODER_CHANNELS);
-	if (o->audio == ENCODER_AAC)
-		av_dict_set(&settings, "aac_coder", "fast", 0);
+	if (o->audio == ENCODER_AAC &&
+	    av_dict_set(&settings, "aac_coder", "fast", 0) < 0)
+		return error_set(error, ENOMEM, "no memory for an encoder");
 	return open_context(c, &settings, error);
 }

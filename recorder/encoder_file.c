@@ -193,8 +193,9 @@ static int add_track(struct file *f, const AVCodecContext *codec,
 	stream->time_base = codec->time_base;
 	stream->avg_frame_rate = codec->framerate;
 	/* The second is what MP4 has for a title. */
-	av_dict_set(&stream->metadata, "title", title, 0);
-	av_dict_set(&stream->metadata, "handler_name", title, 0);
+	if (av_dict_set(&stream->metadata, "title", title, 0) < 0 ||
+	    av_dict_set(&stream->metadata, "handler_name", title, 0) < 0)
+		return error_set(error, ENOMEM, "no memory for a track");
 	return 0;
 }
 
@@ -211,10 +212,11 @@ static int add_tracks(struct file *f, const struct encoder_options *o,
 		if (o->sounds[i])
 			r = add_track(f, encoder_track_codec(tracks[f->count]),
 				      titles[i], error);
-	if (!r && f->count > 1)
-		f->format->streams[1]->disposition |= AV_DISPOSITION_DEFAULT;
-	f->format->streams[0]->disposition |= AV_DISPOSITION_DEFAULT;
-	return r;
+	if (r)
+		return r;
+	for (unsigned i = 0; i < f->count && i < 2; i++)
+		f->format->streams[i]->disposition |= AV_DISPOSITION_DEFAULT;
+	return 0;
 }
 
 static int next_packet(struct file *f, unsigned track, struct error *error)
@@ -273,12 +275,13 @@ static int extract_extradata(struct file *f, struct error *error)
 static int begin(struct file *f, struct error *error)
 {
 	AVDictionary *options = NULL;
-	int r;
-
 	/* Each muxer knows one of them. */
-	av_dict_set(&options, "movflags", "+faststart", 0);
-	av_dict_set(&options, "cues_to_front", "1", 0);
-	r = avformat_write_header(f->format, &options);
+	int r = av_dict_set(&options, "movflags", "+faststart", 0);
+
+	if (r >= 0)
+		r = av_dict_set(&options, "cues_to_front", "1", 0);
+	if (r >= 0)
+		r = avformat_write_header(f->format, &options);
 	av_dict_free(&options);
 	return r < 0 ? encoder_error(error, r, "begin the video file") : 0;
 }

@@ -11,6 +11,8 @@
 
 #include <jpeglib.h>
 
+#include <jerror.h>
+
 struct jpeg_trouble {
 	struct jpeg_error_mgr base;
 	jmp_buf back;
@@ -73,6 +75,9 @@ static int decode(struct bytes in, enum jpeg_use use, struct image **image,
 	trouble.base.emit_message = say_nothing;
 	if (setjmp(trouble.back)) {
 		jpeg_destroy_decompress(&d);
+		if (trouble.base.msg_code == JERR_OUT_OF_MEMORY)
+			return error_set(error, ENOMEM,
+					 "no memory for a JPEG image");
 		return error_set(error, EBADMSG, "a JPEG image is damaged: %s",
 				 trouble.text);
 	}

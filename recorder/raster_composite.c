@@ -31,7 +31,7 @@ static pixman_image_t *constant_alpha(uint8_t alpha)
 	return pixman_image_create_solid_fill(&colour);
 }
 
-static void blend_part(struct raster_part *part,
+static bool blend_part(struct raster_part *part,
 		       const struct raster_source *source, pixman_image_t *from,
 		       pixman_image_t *mask)
 {
@@ -40,12 +40,14 @@ static void blend_part(struct raster_part *part,
 		box->x1 - source->box.x1 + source->src.x1,
 		box->y1 - source->box.y1 + source->src.y1,
 	};
+	bool good = true;
 
 	if (source->how != RASTER_PLAIN)
-		at = raster_pixman_scale(from, source, box->x1, box->y1);
+		good = raster_pixman_scale(from, source, box->x1, box->y1, &at);
 	pixman_image_composite32(PIXMAN_OP_OVER, from, mask, part->image, at.x,
 				 at.y, 0, 0, 0, 0, box->x2 - box->x1,
 				 box->y2 - box->y1);
+	return good;
 }
 
 int raster_blend(struct surface *surface, pixman_region32_t *region,
@@ -68,9 +70,9 @@ int raster_blend(struct surface *surface, pixman_region32_t *region,
 					   : RASTER_ALPHA_AS_IS);
 	if (alpha != 255)
 		mask = constant_alpha(alpha);
-	if (from && (mask || alpha == 255) && raster_part_clip(&part, region))
-		blend_part(&part, source, from, mask);
-	else
+	if (!from || (!mask && alpha != 255) ||
+	    !raster_part_clip(&part, region) ||
+	    !blend_part(&part, source, from, mask))
 		r = error_set(error, ENOMEM, "no memory to blend an image");
 	if (from)
 		pixman_image_unref(from);
@@ -99,13 +101,19 @@ bool raster_composite_good(const struct raster_composite *c)
 }
 
 /* One of the two operands: source or mask. */
-static void look(const struct raster_operand *o, pixman_image_t *image,
-		 unsigned filter, unsigned repeat)
+static pixman_image_t *look(const struct raster_operand *o,
+			    pixman_image_t *image, unsigned filter,
+			    unsigned repeat)
 {
-	raster_pixman_look(image, o->image,
-			   o->transformed ? &o->transform : NULL,
-			   (pixman_filter_t)filter);
-	pixman_image_set_repeat(image, (pixman_repeat_t)repeat);
+	if (image && !raster_pixman_look(image, o->image,
+					 o->transformed ? &o->transform : NULL,
+					 (pixman_filter_t)filter)) {
+		pixman_image_unref(image);
+		return NULL;
+	}
+	if (image)
+		pixman_image_set_repeat(image, (pixman_repeat_t)repeat);
+	return image;
 }
 
 static pixman_image_t *source_of(const struct raster_composite *c,
@@ -116,9 +124,7 @@ static pixman_image_t *source_of(const struct raster_composite *c,
 		c->flags & RASTER_SOURCE_OPAQUE ? RASTER_ALPHA_NONE
 						: RASTER_ALPHA_AS_IS);
 
-	if (image)
-		look(&c->source, image, c->flags >> 8 & 7, c->flags >> 14 & 3);
-	return image;
+	return look(&c->source, image, c->flags >> 8 & 7, c->flags >> 14 & 3);
 }
 
 /* A surface that is both has only one set of attributes, the mask's. */
@@ -133,10 +139,9 @@ static pixman_image_t *mask_of(const struct raster_composite *c,
 				     : raster_pixman_image(m, format, false,
 							   RASTER_ALPHA_AS_IS);
 
-	if (!image)
-		return NULL;
-	look(&c->mask, image, c->flags >> 11 & 7, c->flags >> 16 & 3);
-	pixman_image_set_component_alpha(image, c->flags >> 18 & 1);
+	image = look(&c->mask, image, c->flags >> 11 & 7, c->flags >> 16 & 3);
+	if (image)
+		pixman_image_set_component_alpha(image, c->flags >> 18 & 1);
 	return image;
 }
 

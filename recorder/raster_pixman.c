@@ -174,21 +174,22 @@ static pixman_image_t *as_before(pixman_image_t *view,
 	return view;
 }
 
-void raster_pixman_look(pixman_image_t *view, const struct image *image,
+bool raster_pixman_look(pixman_image_t *view, const struct image *image,
 			const pixman_transform_t *transform,
 			pixman_filter_t filter)
 {
 	struct surface_lens *lens = image->lens;
 
 	pixman_image_set_filter(view, filter, NULL, 0);
-	if (transform)
-		pixman_image_set_transform(view, transform);
+	if (transform && !pixman_image_set_transform(view, transform))
+		return false;
 	if (!is_own(view, image))
-		return;
+		return true;
 	lens->filter = filter;
 	lens->transformed = lens->transformed || transform;
 	if (transform)
 		lens->transform = *transform;
+	return true;
 }
 
 pixman_image_t *raster_pixman_image(const struct image *image,
@@ -261,31 +262,31 @@ static int coarse_offset(int32_t part, int64_t whole, int32_t box)
 	return fabs(at) < INT32_MAX / 2 ? (int)floor(at + 0.5) : INT32_MAX / 2;
 }
 
-struct raster_point raster_pixman_scale(pixman_image_t *image,
-					const struct raster_source *s, int x,
-					int y)
+bool raster_pixman_scale(pixman_image_t *image, const struct raster_source *s,
+			 int x, int y, struct raster_point *at)
 {
 	int64_t width = s->src.x2 - s->src.x1, height = s->src.y2 - s->src.y1;
 	int32_t box_width = s->box.x2 - s->box.x1;
 	int32_t box_height = s->box.y2 - s->box.y1;
-	struct raster_point at = {x - s->box.x1, y - s->box.y1};
 	pixman_transform_t t;
 
+	*at = (struct raster_point){x - s->box.x1, y - s->box.y1};
 	pixman_transform_init_scale(
 		&t, (pixman_fixed_t)(width * 65536 / box_width),
 		(pixman_fixed_t)(height * 65536 / box_height));
 	if (s->coarse) {
-		at.x += coarse_offset(s->src.x1, width, box_width);
-		at.y += coarse_offset(s->src.y1, height, box_height);
+		at->x += coarse_offset(s->src.x1, width, box_width);
+		at->y += coarse_offset(s->src.y1, height, box_height);
 	} else {
 		pixman_transform_translate(&t, NULL, fixed(s->src.x1),
 					   fixed(s->src.y1));
 	}
-	raster_pixman_look(image, s->image, &t,
-			   s->how == RASTER_NEAREST ? PIXMAN_FILTER_NEAREST
-						    : PIXMAN_FILTER_GOOD);
+	if (!raster_pixman_look(image, s->image, &t,
+				s->how == RASTER_NEAREST ? PIXMAN_FILTER_NEAREST
+							 : PIXMAN_FILTER_GOOD))
+		return false;
 	/* Scaling alone is undone. */
 	if (is_own(image, s->image))
 		s->image->lens->transformed = false;
-	return at;
+	return true;
 }

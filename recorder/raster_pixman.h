@@ -48,7 +48,7 @@ pixman_image_t *raster_pixman_image(const struct image *image,
  * Transform (NULL = none) and filter, which stay with the image's surface
  * where `view`, from raster_pixman_image, is what the renderers have of it.
  */
-void raster_pixman_look(pixman_image_t *view, const struct image *image,
+bool raster_pixman_look(pixman_image_t *view, const struct image *image,
 			const pixman_transform_t *transform,
 			pixman_filter_t filter);
 
@@ -62,12 +62,12 @@ pixman_image_t *raster_pixman_space(uint32_t surface_format,
 void raster_pixman_keep(pixman_image_t *space, struct image *image);
 
 /*
- * Sets transform and filter so that src covers box. Returns where the
- * composition begins for the surface's pixel (x, y).
+ * Sets transform and filter so that src covers box; *at is where the
+ * composition begins for the surface's pixel (x, y). False without memory.
  */
-struct raster_point raster_pixman_scale(pixman_image_t *image,
-					const struct raster_source *source,
-					int x, int y);
+bool raster_pixman_scale(pixman_image_t *image,
+			 const struct raster_source *source, int x, int y,
+			 struct raster_point *at);
 
 /* What is done to an xRGB surface's pad bytes when pixman has drawn. */
 void raster_clear_pads(struct surface *surface, const pixman_box32_t *box);

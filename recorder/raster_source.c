@@ -89,6 +89,7 @@ int raster_scaled(const struct raster_source *s, uint32_t format, bool put,
 	int width = area->x2 - area->x1, height = area->y2 - area->y1;
 	pixman_image_t *from, *to = NULL;
 	struct raster_point at;
+	bool good = false;
 	int r = image_new(out, width, height, IMAGE_XRGB, error);
 
 	if (r)
@@ -97,14 +98,14 @@ int raster_scaled(const struct raster_source *s, uint32_t format, bool put,
 	if (from)
 		to = raster_pixman_space(put ? format : 0, from, *out);
 	if (to) {
-		at = raster_pixman_scale(from, s, area->x1, area->y1);
+		good = raster_pixman_scale(from, s, area->x1, area->y1, &at);
 		pixman_image_composite32(PIXMAN_OP_SRC, from, NULL, to, at.x,
 					 at.y, 0, 0, 0, 0, width, height);
 		raster_pixman_keep(to, *out);
 		pixman_image_unref(to);
-	} else {
-		r = error_set(error, ENOMEM, "no memory to scale an image");
 	}
+	if (!good)
+		r = error_set(error, ENOMEM, "no memory to scale an image");
 	if (from)
 		pixman_image_unref(from);
 	*plain = (struct raster_source){.how = RASTER_PLAIN,

@@ -111,9 +111,12 @@ static pixman_image_t *tiles(uint32_t format, const struct raster_source *brush)
 	pixman_transform_init_translate(
 		&t, (pixman_fixed_t)(-(uint32_t)brush->src.x1 << 16),
 		(pixman_fixed_t)(-(uint32_t)brush->src.y1 << 16));
-	raster_pixman_look(image, brush->image, &t,
-			   brush->image->lens ? brush->image->lens->filter
-					      : PIXMAN_FILTER_NEAREST);
+	if (!raster_pixman_look(image, brush->image, &t,
+				brush->image->lens ? brush->image->lens->filter
+						   : PIXMAN_FILTER_NEAREST)) {
+		pixman_image_unref(image);
+		return NULL;
+	}
 	pixman_image_set_repeat(image, PIXMAN_REPEAT_NORMAL);
 	return image;
 }
@@ -132,9 +135,11 @@ static int draw(struct surface *surface, pixman_region32_t *region,
 			PIXMAN_OP_OVER, brush, c->image, part.image,
 			c->area.x1 - all->x1, c->area.y1 - all->y1, 0, 0, 0, 0,
 			c->area.x2 - c->area.x1, c->area.y2 - c->area.y1);
+	else
+		r = error_set(error, ENOMEM, "no memory for text");
 	raster_part_close(&part, surface);
 	surface_touch(surface, region);
-	return 0;
+	return r;
 }
 
 static int draw_glyphs(struct surface *surface, pixman_region32_t *region,

@@ -170,12 +170,16 @@ static pixman_box32_t to_canvas(const struct screen *s, const struct place *p,
 	return out;
 }
 
-static void add(pixman_region32_t *region, const pixman_box32_t *box)
+/* Without memory for a region all of the canvas has changed. */
+static void add(const struct screen *s, pixman_region32_t *region,
+		const pixman_box32_t *box)
 {
-	if (box->x1 < box->x2)
-		pixman_region32_union_rect(region, region, box->x1, box->y1,
-					   box->x2 - box->x1,
-					   box->y2 - box->y1);
+	if (box->x1 >= box->x2 ||
+	    pixman_region32_union_rect(region, region, box->x1, box->y1,
+				       box->x2 - box->x1, box->y2 - box->y1))
+		return;
+	pixman_region32_fini(region);
+	pixman_region32_init_rect(region, 0, 0, s->width, s->height);
 }
 
 static void update_surface(struct screen *s, const struct place *p,
@@ -188,7 +192,7 @@ static void update_surface(struct screen *s, const struct place *p,
 	for (int i = 0; i < n; i++) {
 		pixman_box32_t box = to_canvas(s, p, &boxes[i]);
 
-		add(changed, &box);
+		add(s, changed, &box);
 	}
 	pixman_region32_fini(&p->surface->dirty);
 	pixman_region32_init(&p->surface->dirty);
@@ -205,7 +209,7 @@ static void update_cursor(struct screen *s, unsigned id,
 	if (!s->with_cursor || (!c && !trace->shown) ||
 	    (c && trace->shown && c->changes == trace->changes))
 		return;
-	add(changed, &trace->box);
+	add(s, changed, &trace->box);
 	*trace = (struct trace){0};
 	if (!c || !p->surface)
 		return;
@@ -216,7 +220,7 @@ static void update_cursor(struct screen *s, unsigned id,
 	trace->box = to_canvas(s, p, &box);
 	trace->changes = c->changes;
 	trace->shown = true;
-	add(changed, &trace->box);
+	add(s, changed, &trace->box);
 }
 
 static bool update_layout(struct screen *s, pixman_region32_t *changed)
@@ -229,7 +233,7 @@ static bool update_layout(struct screen *s, pixman_region32_t *changed)
 		return false;
 	memcpy(s->places, places, sizeof(places));
 	memset(s->traces, 0, sizeof(s->traces));
-	add(changed, &all);
+	add(s, changed, &all);
 	return true;
 }
 

@@ -153,7 +153,11 @@ void surface_touch(struct surface *s, pixman_region32_t *region)
 {
 	pixman_box32_t all;
 
-	pixman_region32_union(&s->dirty, &s->dirty, region);
+	if (!pixman_region32_union(&s->dirty, &s->dirty, region)) {
+		pixman_region32_fini(&s->dirty);
+		pixman_region32_init_rect(&s->dirty, 0, 0, s->width, s->height);
+		s->torn = true;
+	}
 	if (pixman_region32_n_rects(&s->dirty) <= DIRTY_RECTS_MAX)
 		return;
 	all = *pixman_region32_extents(&s->dirty);

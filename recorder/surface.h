@@ -42,6 +42,7 @@ struct surface {
 	uint32_t bits;    /* that a pixel has, as a mask */
 	uint32_t *pixels; /* width * height, top row first */
 	pixman_region32_t dirty;
+	bool torn; /* there was no memory for a region drawn on */
 	struct surface_lens lens;
 };
 
@@ -74,7 +75,10 @@ static inline bool surface_is_wide(const struct surface *surface)
 int surface_image(struct surface *surface, bool copy, struct image **image,
 		  struct error *error);
 
-/* Says that a region (inside the surface) was drawn on. */
+/*
+ * Says that a region (inside the surface) was drawn on. Without memory all of
+ * the surface is dirty, and it is torn.
+ */
 void surface_touch(struct surface *surface, pixman_region32_t *region);
 
 #endif

@@ -37,8 +37,6 @@ static struct held *hold(uint64_t *frame_bytes, int size)
 {
 	struct held *held;
 
-	if (*frame_bytes + (uint64_t)size > VIDEO_FRAME_BYTES_MAX)
-		return NULL;
 	held = malloc(sizeof(*held));
 	if (!held)
 		return NULL;
@@ -72,6 +70,8 @@ static int get_buffer(AVCodecContext *codec, AVFrame *frame, int flags)
 	size = av_image_get_buffer_size(frame->format, width, height,
 					ALIGNMENT);
 	if (size < 0 || size > INT32_MAX - 4 * ALIGNMENT)
+		return AVERROR(EINVAL);
+	if (*d->frame_bytes + (uint64_t)size > VIDEO_FRAME_BYTES_MAX)
 		return AVERROR(EINVAL);
 	held = hold(d->frame_bytes, size + 4 * ALIGNMENT);
 	if (!held)
@@ -212,6 +212,9 @@ static int to_image(struct video_decoder *d, struct image **image,
 	if (!d->scaler) {
 		image_unref(*image);
 		*image = NULL;
+		if (sws_isSupportedInput(f->format))
+			return error_set(error, ENOMEM,
+					 "no memory for a frame");
 		return error_set(error, EBADMSG,
 				 "a stream's pixel format %d is unknown",
 				 f->format);
@@ -235,14 +238,18 @@ int video_decoder_decode(struct video_decoder *d, struct bytes frame,
 	memcpy(d->packet->data, frame.data + frame.at, bytes_left(&frame));
 	r = avcodec_send_packet(d->codec, d->packet);
 	av_packet_unref(d->packet);
-	if (r)
-		return error_set(error, EBADMSG, "a video frame is damaged");
-	while (!avcodec_receive_frame(d->codec, d->frame)) {
+	while (!r && !(r = avcodec_receive_frame(d->codec, d->frame))) {
 		image_unref(*image);
 		r = to_image(d, image, error);
 		av_frame_unref(d->frame);
 		if (r)
 			return r;
 	}
-	return 0;
+	if (r == AVERROR(EAGAIN) || (*image && r != AVERROR(ENOMEM)))
+		return 0;
+	image_unref(*image);
+	*image = NULL;
+	if (r == AVERROR(ENOMEM))
+		return error_set(error, ENOMEM, "no memory for a frame");
+	return error_set(error, EBADMSG, "a video frame is damaged");
 }
