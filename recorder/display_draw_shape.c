@@ -30,6 +30,8 @@ struct stroke {
 	struct raster_point *points;
 	size_t count, room;
 	size_t total;            /* points of the message */
+	pixman_box32_t extents;  /* of all points */
+				 /* points of the message */
 	struct raster_dash dash; /* count 0: solid */
 };
 
@@ -49,6 +51,10 @@ static int append(struct stroke *s, struct raster_point p, struct error *error)
 		s->room = room;
 	}
 	s->points[s->count++] = p;
+	s->extents.x1 = p.x < s->extents.x1 ? p.x : s->extents.x1;
+	s->extents.y1 = p.y < s->extents.y1 ? p.y : s->extents.y1;
+	s->extents.x2 = p.x > s->extents.x2 ? p.x : s->extents.x2;
+	s->extents.y2 = p.y > s->extents.y2 ? p.y : s->extents.y2;
 	return 0;
 }
 
@@ -233,13 +239,29 @@ static int read_line_style(struct draw *draw, struct raster_dash *dash,
 			 : 0;
 }
 
+/* Lines stay near their points: mitres reach a few pixels beyond. */
+static void touch_path(struct draw *draw, const pixman_box32_t *extents)
+{
+	const int32_t far = 8;
+
+	if (extents->x1 > extents->x2)
+		return;
+	pixman_region32_intersect_rect(&draw->region, &draw->region,
+				       extents->x1 - far, extents->y1 - far,
+				       extents->x2 - extents->x1 + 2 * far,
+				       extents->y2 - extents->y1 + 2 * far);
+	surface_touch(draw->surface, &draw->region);
+}
+
 int draw_stroke(struct draw *draw, struct error *error)
 {
 	uint32_t path = bytes_le32(&draw->in);
-	struct stroke s = {.pen = {.surface = draw->surface,
-				   .region = &draw->region,
-				   .brush = &draw->brush.source,
-				   .budget = RASTER_PEN_BUDGET}};
+	struct stroke s = {
+		.pen = {.surface = draw->surface,
+			.region = &draw->region,
+			.brush = &draw->brush.source,
+			.budget = RASTER_PEN_BUDGET},
+		.extents = {INT32_MAX, INT32_MAX, INT32_MIN, INT32_MIN}};
 	int r = read_line_style(draw, &s.dash, error);
 
 	if (!r)
@@ -251,7 +273,7 @@ int draw_stroke(struct draw *draw, struct error *error)
 		r = draw_complete(draw, error);
 	if (!r)
 		r = read_path(&s, draw->body, path, error);
-	surface_touch(draw->surface, &draw->region);
+	touch_path(draw, &s.extents);
 	free(s.points);
 	return r;
 }

@@ -501,7 +501,7 @@ int raster_dashes(struct raster_pen *pen, const struct raster_point *points,
 	r = start(&d, dash->offset);
 	if (!r)
 		r = pieces(&d, points, count);
-	if (!r && d.once) {
+	if (!r && d.used) {
 		qsort(d.spans, d.used, sizeof(*d.spans), by_row);
 		r = raster_spans(pen, d.spans, merge(d.spans, d.used), error);
 	}
