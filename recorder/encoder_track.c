@@ -7,8 +7,12 @@
 
 #include "recorder/encoder_file.h"
 
-/* Packets of sound until a codec that begins is where one that goes on is. */
-#define WARM_UP 32
+/*
+ * Packets of sound until a codec that begins is where one that goes on is:
+ * measured, 100 of Opus and less than 32 of AAC are enough for the same
+ * samples.
+ */
+#define WARM_UP 200
 /*
  * Frames of silence after which a codec has forgotten what went before. Its
  * packet, when it is the same as the one before, is then repeated.

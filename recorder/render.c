@@ -176,10 +176,13 @@ static int take_sound(void *user, uint64_t at, const int16_t *samples,
 static bool wants_key(const struct render *r, uint64_t time)
 {
 	uint64_t distance = (uint64_t)r->options.key_seconds * SECOND;
+	uint64_t least =
+		(uint64_t)r->options.fps *
+		(r->options.key_seconds < 4 ? r->options.key_seconds : 4) / 2;
 
 	if (!r->result->frames)
 		return true;
-	if (r->result->frames - r->last_key_frame < 2 * r->options.fps)
+	if (r->result->frames - r->last_key_frame < least)
 		distance *= 6;
 	return time - r->last_key >= distance;
 }

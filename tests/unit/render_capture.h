@@ -6,11 +6,13 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <math.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "recorder/capture_writer.h"
 #include "recorder/link.h"
+#include "tests/guest/lesson_disk.h"
 
 #define BEGIN 1700000000000000000u /* ns since 1970 */
 #define MS UINT64_C(1000000)
@@ -155,12 +157,66 @@ static inline void sound(struct recording *r)
 	send(r, r->playback, 104, &b);
 }
 
-/* A capture of what `play` sends; its fd. */
-static inline int record(void (*play)(struct recording *r))
+static inline unsigned film_dice(unsigned *state)
+{
+	*state = *state * 1103515245 + 12345;
+	return *state >> 8 & 0xffffff;
+}
+
+static inline void film_sound(struct recording *r)
+{
+	struct buffer b = {0};
+
+	put_numbers(&b, 1, 2);
+	buffer_put_le16(&b, 1);
+	put_numbers(&b, 2, 48000, 1000);
+	send(r, r->playback, 103, &b);
+}
+
+/* 40 ms of a sine that goes on for packet after packet. */
+static inline void film_tone(struct recording *r, int packet)
+{
+	struct buffer b = {0};
+
+	buffer_put_le32(&b, (uint32_t)(1000 + packet * 40));
+	for (int i = 0; i < 1920; i++) {
+		double t = (packet * 1920 + i) / 48000.0;
+		int16_t v = (int16_t)(9000 * sin(2 * M_PI * LESSON_TONE * t));
+
+		buffer_put_le16(&b, (uint16_t)v);
+		buffer_put_le16(&b, (uint16_t)v);
+	}
+	send(r, r->playback, 101, &b);
+}
+
+/* Boxes that come anywhere, 25 a second, with a tone. */
+static inline void film_of(struct recording *r, uint32_t width, uint32_t height,
+			   int frames)
+{
+	unsigned state = 1;
+
+	r->display = open_channel(r, DISPLAY);
+	r->playback = open_channel(r, PLAYBACK);
+	screen_of(r, width, height);
+	fill(r, width, height, 0x305070);
+	film_sound(r);
+	for (int i = 0; i < frames; i++) {
+		unsigned x = film_dice(&state) % (width * 3 / 4);
+		unsigned y = film_dice(&state) % (height * 3 / 4);
+
+		fill_box(r, x, y, width / 4, height / 4, film_dice(&state));
+		film_tone(r, i);
+		r->now += 40 * MS;
+	}
+}
+
+/* A capture of what `play` sends, into a new file that is closed; a copy of its
+ * fd. */
+static inline int record_to(int fd, void (*play)(struct recording *r))
 {
 	struct capture_session session = {.id = "test"};
 	uint8_t digest[CAPTURE_DIGEST_SIZE];
-	struct recording r = {.fd = memfd_create("capture", 0)};
+	struct recording r = {.fd = fd};
 	int copy = dup(r.fd);
 
 	assert_int_equal(capture_pool_new(&r.pool, 1, NULL), 0);
@@ -173,6 +229,11 @@ static inline int record(void (*play)(struct recording *r))
 	capture_writer_free(r.writer);
 	capture_pool_free(r.pool);
 	return copy;
+}
+
+static inline int record(void (*play)(struct recording *r))
+{
+	return record_to(memfd_create("capture", 0), play);
 }
 
 #endif

@@ -28,56 +28,10 @@
 #define FILM_FRAMES 300 /* one in 40 ms */
 #define SOUND_MAX (16 * 48000)
 
-static unsigned dice(unsigned *state)
-{
-	*state = *state * 1103515245 + 12345;
-	return *state >> 8 & 0xffffff;
-}
-
-static void start_sound(struct recording *r)
-{
-	struct buffer b = {0};
-
-	put_numbers(&b, 1, 2);
-	buffer_put_le16(&b, 1);
-	put_numbers(&b, 2, 48000, 1000);
-	send(r, r->playback, 103, &b);
-}
-
-/* 40 ms of a sine of 440 Hz that goes on for packet after packet. */
-static void tone(struct recording *r, int packet)
-{
-	struct buffer b = {0};
-
-	buffer_put_le32(&b, (uint32_t)(1000 + packet * 40));
-	for (int i = 0; i < 1920; i++) {
-		double t = (packet * 1920 + i) / 48000.0;
-		int16_t v = (int16_t)(9000 * sin(2 * M_PI * 440 * t));
-
-		buffer_put_le16(&b, (uint16_t)v);
-		buffer_put_le16(&b, (uint16_t)v);
-	}
-	send(r, r->playback, 101, &b);
-}
-
-/* Twelve seconds of boxes that come anywhere, with a tone. */
+/* Twelve seconds of it. */
 static void film(struct recording *r)
 {
-	unsigned state = 1;
-
-	r->display = open_channel(r, DISPLAY);
-	r->playback = open_channel(r, PLAYBACK);
-	screen_of(r, WIDTH, HEIGHT);
-	fill(r, WIDTH, HEIGHT, 0x305070);
-	start_sound(r);
-	for (int i = 0; i < FILM_FRAMES; i++) {
-		unsigned x = dice(&state) % (WIDTH - 40);
-		unsigned y = dice(&state) % (HEIGHT - 24);
-
-		fill_box(r, x, y, 40, 24, dice(&state));
-		tone(r, i);
-		r->now += 40 * MS;
-	}
+	film_of(r, WIDTH, HEIGHT, FILM_FRAMES);
 }
 
 /* --- a file, taken apart ------------------------------------------------ */
@@ -222,7 +176,7 @@ static void assert_tone(const struct stream *s, double from, double to)
 
 	assert_true(s->sound_end >= end);
 	for (int i = begin; i < end; i++) {
-		double t = 2 * M_PI * 440 * i / 48000;
+		double t = 2 * M_PI * LESSON_TONE * i / 48000;
 
 		power += s->sound[i] * s->sound[i];
 		in += s->sound[i] * sin(t);
