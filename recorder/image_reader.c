@@ -134,13 +134,25 @@ static int read_lz_palette(struct image_reader *reader, struct bytes *in,
 }
 
 /*
+ * What a pad byte holds is seen when bits are drawn on a surface with alpha:
+ * 0 mostly, 0xff in bitmaps of 16 bits that were widened.
+ */
+static void set_pads(struct image *image, uint32_t pad)
+{
+	size_t n = (size_t)image->width * image->height;
+
+	for (size_t i = 0; i < n; i++)
+		image->pixels[i] = (image->pixels[i] & 0xffffff) | pad;
+}
+
+/*
  * And on one with alpha they are pixels with alpha, if the image is used or
  * kept as it is.
  */
 static bool is_with_alpha(const struct image_reader *reader,
 			  const struct descriptor *d, const struct bitmap *b)
 {
-	return b->palette && reader->onto == SURFACE_32_ARGB &&
+	return b->palette &&
 	       (reader->unconverted ||
 		d->flags & (FLAG_CACHE_ME | FLAG_CACHE_REPLACE_ME));
 }
@@ -155,8 +167,33 @@ static int decode_bitmap(struct image_reader *reader,
 
 	if (!r)
 		r = bitmap_decode(&bitmap, image, error);
-	if (!r && is_with_alpha(reader, d, &bitmap))
+	if (r || reader->onto != SURFACE_32_ARGB)
+		return r;
+	if (is_with_alpha(reader, d, &bitmap))
 		(*image)->format = IMAGE_ARGB;
+	else if (bitmap.format == BITMAP_16BIT)
+		set_pads(*image, 0xff000000);
+	return 0;
+}
+
+static int read_quic(const struct image_reader *reader, struct bytes *in,
+		     struct image **image, struct error *error)
+{
+	int r = quic_decode(take_sized(in), image, error);
+
+	if (!r && reader->onto == SURFACE_32_ARGB &&
+	    (*image)->format == IMAGE_XRGB)
+		set_pads(*image, 0);
+	return r;
+}
+
+static int read_jpeg(struct bytes *in, struct image **image,
+		     struct error *error)
+{
+	int r = jpeg_decode(take_sized(in), JPEG_IMAGE, image, error);
+
+	if (!r)
+		set_pads(*image, 0);
 	return r;
 }
 
@@ -207,7 +244,7 @@ static int decode(struct image_reader *reader, const struct descriptor *d,
 	case IMAGE_TYPE_BITMAP:
 		return decode_bitmap(reader, d, in, image, error);
 	case IMAGE_TYPE_QUIC:
-		return quic_decode(take_sized(in), image, error);
+		return read_quic(reader, in, image, error);
 	case IMAGE_TYPE_LZ_PLT:
 		return read_lz_palette(reader, in, image, error);
 	case IMAGE_TYPE_LZ_RGB:
@@ -219,7 +256,7 @@ static int decode(struct image_reader *reader, const struct descriptor *d,
 		return zlib_glz_decode(reader->window, take_sized(in), plain,
 				       image, error);
 	case IMAGE_TYPE_JPEG:
-		return jpeg_decode(take_sized(in), JPEG_IMAGE, image, error);
+		return read_jpeg(in, image, error);
 	case IMAGE_TYPE_JPEG_ALPHA:
 		return read_jpeg_alpha(in, image, error);
 	case IMAGE_TYPE_LZ4:
@@ -233,15 +270,6 @@ static int decode(struct image_reader *reader, const struct descriptor *d,
 				       error);
 	}
 	return error_set(error, EBADMSG, "image type %u is unknown", d->type);
-}
-
-/* An xRGB image that will be read as ARGB. */
-static void set_high_bits(struct image *image)
-{
-	size_t n = (size_t)image->width * image->height;
-
-	for (size_t i = 0; i < n; i++)
-		image->pixels[i] |= 0xff000000;
 }
 
 static int keep_later(struct image_reader *reader, const struct descriptor *d,
@@ -289,7 +317,7 @@ int image_read(struct image_reader *reader, struct bytes body, uint32_t at,
 	if (from_elsewhere(&d))
 		return 0;
 	if (d.flags & FLAG_HIGH_BITS_SET && (*image)->format == IMAGE_XRGB)
-		set_high_bits(*image);
+		set_pads(*image, 0xff000000);
 	r = keep_later(reader, &d, *image, error);
 	if (r) {
 		image_unref(*image);

@@ -186,11 +186,27 @@ static QXLImage *keep(int i)
 	return kept[i];
 }
 
-/* The reference knows palettes for 555 and 32 bits only. */
+/*
+ * The reference knows palettes for 555 and 32 bits only. Pixels that are
+ * opaque become pixels with alpha by chance: it depends on how they come.
+ */
 static bool is_readable(uint8_t format, const struct canvas *canvas)
 {
+	if (canvas->format == SPICE_SURFACE_FMT_32_ARGB)
+		return format == SPICE_BITMAP_FMT_RGBA;
 	return canvas->format != SPICE_SURFACE_FMT_16_565 ||
 	       !has_palette(format);
+}
+
+/*
+ * The reference keeps an image as it was on the surface where it saw it
+ * first; the server does not.
+ */
+static bool is_same_everywhere(uint8_t format, const struct canvas *canvas)
+{
+	return is_readable(format, canvas) &&
+	       (canvas->format == SPICE_SURFACE_FMT_32_xRGB ||
+		!has_palette(format));
 }
 
 QXLImage *bitmap_any(struct command *c, const struct canvas *canvas)
@@ -203,7 +219,7 @@ QXLImage *bitmap_any(struct command *c, const struct canvas *canvas)
 	if (chance(4)) {
 		QXLImage *image = keep(pick(0, KEPT - 1));
 
-		if (is_readable(image->bitmap.format, canvas))
+		if (is_same_everywhere(image->bitmap.format, canvas))
 			return image;
 	}
 	do

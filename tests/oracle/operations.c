@@ -83,6 +83,21 @@ static QXLImage *any_image(struct sketch *s)
 	return bitmap_of_surface(s->command, other);
 }
 
+/*
+ * Not from the cache: what a composition sets on a picture that it keeps, the
+ * reference forgets to take back, and draws others with it as well.
+ */
+static QXLImage *any_fresh_image(struct sketch *s)
+{
+	QXLImage *image;
+
+	do
+		image = any_image(s);
+	while (image->descriptor.type == SPICE_IMAGE_TYPE_BITMAP &&
+	       image->descriptor.flags & QXL_IMAGE_CACHE);
+	return image;
+}
+
 /* Part of an image, as large as the box or (scaled) not. */
 static QXLRect any_part(const QXLImage *image, QXLRect *box, bool scaled)
 {
@@ -432,7 +447,7 @@ static void composite(struct sketch *s)
 
 	s->drawable->bbox = inner_box(s->canvas);
 	c->flags = op | filter << 8 | repeat << 14;
-	c->src = (uintptr_t)any_image(s);
+	c->src = (uintptr_t)any_fresh_image(s);
 	if (chance(3))
 		c->src_transform = any_transform(s);
 	if (chance(2)) {
