@@ -102,7 +102,7 @@ static void set_up(struct session *s, const char *capture)
 	options.port = device_port();
 	options.displays = s->count;
 	options.codec = s->film ? s->film->cap : 0;
-	options.cache = chance(2) ? 30000 : 1 << 22;
+	options.cache = chance(2) ? 6000 : 1 << 22;
 	options.window = chance(3) ? 1 << 17 : 1 << 22;
 	s->viewer = viewer_new(&options);
 	printf("seed %lu: %s%s%s, %u displays, cache %u, window %u%s%s\n",
