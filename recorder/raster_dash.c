@@ -16,7 +16,7 @@
 
 #define ROWS_MAX 4096        /* of a polygon; a dash is shorter than 256 */
 #define SPANS_MAX (1u << 20) /* kept to be drawn once */
-#define DASH_COST 8          /* of a pen's budget */
+#define DASH_COST 64         /* of a pen's budget */
 #define HALF 0.5             /* of the line's width */
 #define MITRE_LIMIT 108.856472512142 /* 1 / sin^2 of half of 11 degrees */
 
