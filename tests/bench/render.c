@@ -4,7 +4,9 @@
  * transcodes the same JPEG frames with the same preset.
  *
  * Each run is a process of its own. Runs that are compared take turns; the
- * figures are medians. Recordings are made in TMPDIR, always the same.
+ * figures are medians. In brackets: by CPU time, what one core would reach
+ * alone; it says more on a machine that has other work. Recordings are made in
+ * TMPDIR, always the same.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -224,8 +226,8 @@ static void print(const struct subject *s, unsigned n, double seconds)
 	for (unsigned i = 0; i < n; i++) {
 		const struct figure *f = &s[i].runs[0];
 
-		printf("  %-36s %7.1f x %8.2f s CPU", s[i].name,
-		       seconds / f->wall, f->cpu);
+		printf("  %-36s %7.1f x %8.2f s CPU (%6.1f x)", s[i].name,
+		       seconds / f->wall, f->cpu, seconds / f->cpu);
 		if (f->bytes > 0)
 			printf(" %8.2f MB", f->bytes / 1e6);
 		printf("\n");
@@ -250,7 +252,7 @@ static void bench_idle(void)
 	       "fifths; capture of %.1f MB\n",
 	       IDLE_SECONDS, (double)st.st_size / 1e6);
 	print(s, 2, IDLE_SECONDS);
-	printf("  %-36s %7.1f x %17s %6d MB\n"
+	printf("  %-36s %7.1f x %28s %6d MB\n"
 	       "  goal: MP4 at 65 x, at most 15 MB\n\n",
 	       "guacenc 1.5, documented, not run here", 6.5, "", 150);
 }
@@ -283,7 +285,7 @@ static void bench_film(void)
 	       "sound; capture of %.1f MB\n",
 	       FILM_SECONDS, (double)st.st_size / 1e6);
 	print(s, 6, FILM_SECONDS);
-	printf("  %-36s %7.1f x %17s %6d MB\n",
+	printf("  %-36s %7.1f x %28s %6d MB\n",
 	       "guacenc 1.5, documented, not run here", 2.7, "", 15);
 	for (int i = 2; i < 6; i += 2)
 		printf("  of ffmpeg's speed, %s: %.2f (goal 0.90)\n",

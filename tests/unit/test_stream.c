@@ -361,6 +361,38 @@ static void clips(void **state)
 	buffer_free(&frame);
 }
 
+/* A frame that needs no clip goes straight to its place. */
+static void in_place_is_as_copied(void **state)
+{
+	AVCodecContext *e = encoder(VIDEO_CODEC_MJPEG, 64, 48);
+	struct surface *s = display->surfaces[0];
+	uint32_t copied[HEIGHT * WIDTH];
+	struct buffer frame = {0};
+
+	(void)state;
+	encode(e, 1, &frame);
+	assert_int_equal(create(1, VIDEO_CODEC_MJPEG, whole, true, 1, whole),
+			 0);
+	assert_int_equal(create(2, VIDEO_CODEC_MJPEG, whole, true, -1, none),
+			 0);
+	assert_int_equal(show(1, &frame), 0);
+	memcpy(copied, s->pixels, sizeof(copied));
+	blank();
+	for (int i = 0; i < 2; i++) {
+		pixman_region32_fini(&s->dirty);
+		pixman_region32_init(&s->dirty);
+		assert_int_equal(show(2, &frame), 0);
+		assert_memory_equal(s->pixels, copied, sizeof(copied));
+		assert_true(
+			pixman_region32_contains_rectangle(
+				&s->dirty, &(pixman_box32_t){32, 16, 96, 64}) ==
+			PIXMAN_REGION_IN);
+	}
+	assert_true(is_shown(whole, 1));
+	avcodec_free_context(&e);
+	buffer_free(&frame);
+}
+
 static int destroy(uint32_t id)
 {
 	struct buffer b = {0};
@@ -545,6 +577,7 @@ int main(void)
 		CASE(every_codec),
 		CASE(turned_over_and_scaled),
 		CASE(clips),
+		CASE(in_place_is_as_copied),
 		CASE(ends_in_the_middle),
 		CASE(frames_change_size),
 		CASE(goes_on_after_damage),
