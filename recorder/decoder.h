@@ -11,8 +11,9 @@
  * Deterministic: no clock, no threads, nothing but the bytes.
  *
  * Memory: surfaces 256 MiB, image cache 256 MiB, GLZ window 128 MiB, queues
- * 64 MiB, pointers 16 MiB a channel, and while a message is done the images
- * it carries, each at most 128 MiB and a copy of it.
+ * 64 MiB, pointers 16 MiB a channel, frames of streams 256 MiB, and while
+ * a message is done the images it carries, each at most 128 MiB and a copy of
+ * it. An image of up to 16 MiB may lie in memory of twice its size.
  *
  * Time: a few bytes can ask for millions of pixels. What is drawn and decoded
  * in any span of a session is at most DECODER_WORK_BURST pixels and
