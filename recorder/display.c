@@ -154,9 +154,9 @@ static int make_surface(struct display *d, uint32_t id, uint32_t width,
 		return error_set(error, EBADMSG, "surface %u is out of bounds",
 				 id);
 	old = d->surfaces[id];
-	if (old && old->width == width && old->height == height &&
+	if (old && !id && old->width == width && old->height == height &&
 	    old->format == format)
-		return 0; /* keeps its pixels, as clients do */
+		return 0; /* the primary keeps its pixels, as clients do */
 	drop_surface(d, id);
 	if (pixels > DISPLAY_PIXELS_MAX - d->use->pixels)
 		return error_set(error, EMSGSIZE,
