@@ -1,6 +1,7 @@
 /*
  * Sessions in the catalogue, and the folder STATE/sessions/YYYY/MM/ID of
- * each, which holds wire.pcapng.zst and video.mp4.
+ * each, which holds wire.pcapng.zst, video.mp4, thumbs.jpg and thumbs.vtt,
+ * and what renders need meanwhile (job_render.c).
  *
  * A folder is there before its row and goes before it.
  */
