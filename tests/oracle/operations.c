@@ -419,9 +419,9 @@ static void text(struct sketch *s)
 		t->back_area = (QXLRect){box.top + 1, box.left, box.bottom,
 					 box.right - (chance(2) ? 0 : 1)};
 	any_brush(s, &t->fore_brush, false);
-	/* The reference does not look at it when there is no area. */
-	if (t->back_area.right > t->back_area.left)
-		any_brush(s, &t->back_brush, false);
+	/* The reference loses what a pattern brings when nothing is filled. */
+	t->back_brush.type = SPICE_BRUSH_TYPE_SOLID;
+	t->back_brush.u.color = random_bits() & 0xffffff;
 	t->fore_mode = t->back_mode = SPICE_ROPD_OP_PUT;
 }
 
