@@ -11,29 +11,20 @@
 
 #include "recorder/decoder.h"
 #include "recorder/encoder.h"
+#include "recorder/render_sound.h"
 #include "recorder/screen.h"
 #include "recorder/survey.h"
 #include "recorder/thumbs.h"
 #include "recorder/yuv.h"
 
 #define SECOND 1000000000u
-#define SOUND_LAG (2u * SECOND)      /* silence is filled in that late */
-#define SOUND_OVERLAP (SECOND / 100) /* less is put up with */
+#define SOUND_LAG (2u * SECOND) /* silence is filled in that late */
 #define PROGRESS_ITEMS 256
 #define ENCODED 0.97 /* of all that is to do; the rest is writing */
 #define FPS_MAX 120
 #define KEY_SECONDS_MAX 3600
 #define THREADS_MAX 64
 #define THREADS_USUAL_MAX 8
-
-/* One track of sound, in frames of 48 kHz. */
-struct line {
-	struct render *render;
-	enum encoder_sound sound;
-	bool there;
-	uint64_t end;  /* of what was given */
-	uint64_t real; /* of it not silence */
-};
 
 struct render {
 	struct render_options options;
@@ -46,7 +37,7 @@ struct render {
 	struct encoder *encoder;
 	struct thumbs *thumbs;
 	pixman_region32_t changed;
-	struct line lines[ENCODER_SOUNDS];
+	struct render_sound sounds[ENCODER_SOUNDS];
 	/* The rest in ns from the beginning. */
 	uint64_t now;         /* of the item being read */
 	uint64_t dirty_since; /* valid when dirty */
@@ -114,59 +105,14 @@ int render_check(const struct render_options *options, struct error *error)
 	return encoder_codec_check(&encode, error);
 }
 
-static uint64_t sound_position(uint64_t ns)
-{
-	return ns / 1000 * (ENCODER_RATE / 1000) / 1000;
-}
-
-static int silence_until(struct line *line, uint64_t position,
-			 struct error *error)
-{
-	static const int16_t silence[4800 * ENCODER_CHANNELS];
-	int bad = 0;
-
-	while (line->there && !bad && line->end < position) {
-		uint64_t n = position - line->end;
-
-		n = n < 4800 ? n : 4800;
-		bad = encoder_sound(line->render->encoder, line->sound, silence,
-				    (unsigned)n, error);
-		line->end += n;
-	}
-	return bad;
-}
-
-static int all_silent_until(struct render *r, uint64_t position,
+static int all_silent_until(struct render *r, uint64_t time,
 			    struct error *error)
 {
 	int bad = 0;
 
 	for (unsigned i = 0; !bad && i < ENCODER_SOUNDS; i++)
-		bad = silence_until(&r->lines[i], position, error);
+		bad = render_sound_until(&r->sounds[i], time, error);
 	return bad;
-}
-
-/* What begins before the end of what was given is cut, if it is much. */
-static int take_sound(void *user, uint64_t at, const int16_t *samples,
-		      unsigned frames, struct error *error)
-{
-	struct line *line = user;
-	uint64_t first = line->render->survey.first_time;
-	uint64_t begin = at < first ? 0 : sound_position(at - first);
-	uint64_t cut = 0;
-	int bad = silence_until(line, begin, error);
-
-	if (bad)
-		return bad;
-	if (line->end > begin + sound_position(SOUND_OVERLAP))
-		cut = line->end - begin;
-	if (cut >= frames)
-		return 0;
-	line->end += frames - cut;
-	line->real += frames - cut;
-	return encoder_sound(line->render->encoder, line->sound,
-			     samples + cut * ENCODER_CHANNELS,
-			     (unsigned)(frames - cut), error);
 }
 
 /*
@@ -221,8 +167,7 @@ static int emit(struct render *r, uint64_t time, struct error *error)
 	r->result->frames++;
 	r->dirty = false;
 	if (!bad && time > SOUND_LAG)
-		bad = all_silent_until(r, sound_position(time - SOUND_LAG),
-				       error);
+		bad = all_silent_until(r, time - SOUND_LAG, error);
 	return bad;
 }
 
@@ -334,7 +279,7 @@ static int finish(struct render *r, struct error *error)
 	if (!bad)
 		bad = emit(r, end, error);
 	if (!bad)
-		bad = all_silent_until(r, sound_position(end), error);
+		bad = all_silent_until(r, end, error);
 	r->result->duration = end;
 	take_thumbs(r, UINT64_MAX);
 	if (!bad && r->thumbs)
@@ -355,18 +300,15 @@ static void choose_size(struct render *r)
 		result->height = ENCODER_PIXELS_MAX / result->width & ~1u;
 }
 
-static struct playback_sink sink(struct render *r, enum encoder_sound sound,
+static struct playback_sink sink(struct render *r, enum encoder_sound track,
 				 bool there)
 {
-	struct line *line = &r->lines[sound];
+	struct render_sound *sound = &r->sounds[track];
 
-	*line = (struct line){.render = r,
-			      .sound = sound,
-			      .there = there && !r->options.no_sound};
-	return (struct playback_sink){.samples =
-					      line->there ? take_sound : NULL,
-				      .user = line,
-				      .as_heard = r->options.as_heard};
+	*sound = (struct render_sound){.track = track,
+				       .there = there && !r->options.no_sound,
+				       .first = r->survey.first_time};
+	return render_sound_sink(sound, r->options.as_heard);
 }
 
 /* What decides on the frames, beside what the encoder knows itself. */
@@ -404,7 +346,7 @@ static int start(struct render *r, int out_fd, int partial_fd,
 	decode.sound = sink(r, ENCODER_GUEST, r->survey.sound);
 	decode.microphone = sink(r, ENCODER_MICROPHONE, r->survey.microphone);
 	for (unsigned i = 0; i < ENCODER_SOUNDS; i++)
-		encode.sounds[i] = r->lines[i].there;
+		encode.sounds[i] = r->sounds[i].there;
 	bad = identify(r, id, error);
 	if (!bad)
 		bad = decoder_new(&r->decoder, &decode, error);
@@ -418,9 +360,12 @@ static int start(struct render *r, int out_fd, int partial_fd,
 		bad = thumbs_new(&r->thumbs, encode.width, encode.height,
 				 r->survey.last_time - r->survey.first_time,
 				 error);
-	return bad ? bad
-		   : encoder_new(&r->encoder, out_fd, partial_fd, id, &encode,
-				 error);
+	if (!bad)
+		bad = encoder_new(&r->encoder, out_fd, partial_fd, id, &encode,
+				  error);
+	for (unsigned i = 0; i < ENCODER_SOUNDS; i++)
+		r->sounds[i].encoder = r->encoder;
+	return bad;
 }
 
 static void count(struct render_count *counts, unsigned *kinds,
@@ -465,9 +410,8 @@ static void sum_up(struct render *r)
 	result->damaged = trouble->damaged;
 	result->missing = trouble->missing;
 	result->complete = r->survey.complete;
-	result->sound = r->lines[ENCODER_GUEST].real * SECOND / ENCODER_RATE;
-	result->microphone =
-		r->lines[ENCODER_MICROPHONE].real * SECOND / ENCODER_RATE;
+	result->sound = render_sound_real(&r->sounds[ENCODER_GUEST]);
+	result->microphone = render_sound_real(&r->sounds[ENCODER_MICROPHONE]);
 	if (sound)
 		result->playback = *sound;
 	snprintf(result->damage, sizeof(result->damage), "%s",
