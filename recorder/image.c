@@ -58,8 +58,12 @@ int image_new_borrowed(struct image **out, uint32_t *pixels, uint32_t width,
 /*
  * Pixels begin 16 bytes off a multiple of 32: rows that are aligned to it
  * libjpeg-turbo writes past the cache, from where they are read again soon.
+ * (Not by aligned_alloc, which can't use again the holes that it leaves.)
  */
-#define OFF_LINE 4 /* px */
+static uint32_t *off_line(void *memory)
+{
+	return (uint32_t *)((((uintptr_t)memory + 15) & ~(uintptr_t)31) + 16);
+}
 
 #define POOL_SLOTS 4
 #define POOL_PIXELS (4u << 20) /* 16 MiB */
@@ -79,7 +83,7 @@ int image_new_borrowed(struct image **out, uint32_t *pixels, uint32_t width,
 
 static struct {
 	pthread_mutex_t lock;
-	uint32_t *pixels[POOL_SLOTS];
+	void *memory[POOL_SLOTS];
 	size_t room[POOL_SLOTS]; /* px; 0 = free slot */
 	unsigned next;           /* to be replaced when all are full */
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -89,49 +93,45 @@ static bool is_pooled(size_t room)
 	return POOL_USED && room >= POOL_LEAST && room <= POOL_PIXELS;
 }
 
-/* Memory of *room px or up to twice as many. */
-static uint32_t *take_memory(size_t *room)
+/* Memory of *room px or up to twice as many, at off_line() in it. */
+static void *take_memory(size_t *room)
 {
-	uint32_t *pixels = NULL;
+	void *memory = NULL;
 
 	if (is_pooled(*room)) {
 		pthread_mutex_lock(&pool.lock);
-		for (unsigned i = 0; i < POOL_SLOTS && !pixels; i++)
+		for (unsigned i = 0; i < POOL_SLOTS && !memory; i++)
 			if (pool.room[i] >= *room &&
 			    pool.room[i] / 2 <= *room) {
-				pixels = pool.pixels[i];
+				memory = pool.memory[i];
 				*room = pool.room[i];
 				pool.room[i] = 0;
 			}
 		pthread_mutex_unlock(&pool.lock);
 	}
-	if (pixels)
-		return pixels;
-	pixels = aligned_alloc(32, (*room * sizeof(*pixels) + 63) & ~31ul);
-	return pixels ? pixels + OFF_LINE : NULL;
+	return memory ? memory : malloc(*room * sizeof(uint32_t) + 32);
 }
 
-static void give_memory(uint32_t *pixels, size_t room)
+static void give_memory(void *memory, size_t room)
 {
 	unsigned i = 0;
 
 	if (is_pooled(room)) {
-		uint32_t *old = NULL;
+		void *old = NULL;
 
 		pthread_mutex_lock(&pool.lock);
 		while (i < POOL_SLOTS && pool.room[i])
 			i++;
 		if (i == POOL_SLOTS) {
 			i = pool.next++ % POOL_SLOTS;
-			old = pool.pixels[i];
+			old = pool.memory[i];
 		}
-		pool.pixels[i] = pixels;
+		pool.memory[i] = memory;
 		pool.room[i] = room;
 		pthread_mutex_unlock(&pool.lock);
-		pixels = old;
+		memory = old;
 	}
-	if (pixels)
-		free(pixels - OFF_LINE);
+	free(memory);
 }
 
 int image_new_unset(struct image **out, uint32_t width, uint32_t height,
@@ -146,13 +146,14 @@ int image_new_unset(struct image **out, uint32_t width, uint32_t height,
 	image->borrowed = false;
 	pixels_made += (uint64_t)width * height;
 	image->room = (size_t)width * height + PIXELS_SLACK;
-	image->pixels = take_memory(&image->room);
-	if (!image->pixels) {
+	image->memory = take_memory(&image->room);
+	if (!image->memory) {
 		free(image);
 		return error_set(error, ENOMEM,
 				 "no memory for an image of %u x %u pixels",
 				 width, height);
 	}
+	image->pixels = off_line(image->memory);
 	*out = image;
 	return 0;
 }
@@ -179,7 +180,7 @@ void image_unref(struct image *image)
 	if (!image || --image->refs)
 		return;
 	if (!image->borrowed)
-		give_memory(image->pixels, image->room);
+		give_memory(image->memory, image->room);
 	free(image);
 }
 

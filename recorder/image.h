@@ -35,7 +35,8 @@ struct image {
 	size_t stride;             /* px from one row to the next */
 	uint32_t *pixels;          /* top row first */
 	bool borrowed;             /* pixels belong to a surface */
-	size_t room;               /* px of memory, if they don't */
+	void *memory;              /* that they are in, if they don't */
+	size_t room;               /* px that fit there */
 };
 
 /*
