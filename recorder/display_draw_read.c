@@ -126,11 +126,21 @@ int draw_complete(const struct draw *draw, struct error *error)
 		       : 0;
 }
 
+static int read_image_at(struct draw *draw, uint32_t at, struct image **image,
+			 struct error *error)
+{
+	struct image_reader *reader = &draw->display->reader;
+	int r = image_read(reader, draw->body, at, image, error);
+
+	if (r || reader->unconverted)
+		return r;
+	return raster_as_kept(image, reader->onto, error);
+}
+
 int draw_read_image(struct draw *draw, struct image **image,
 		    struct error *error)
 {
-	return image_read(&draw->display->reader, draw->body,
-			  bytes_le32(&draw->in), image, error);
+	return read_image_at(draw, bytes_le32(&draw->in), image, error);
 }
 
 int draw_read_part(struct draw *draw, pixman_box32_t *src, struct error *error)
@@ -170,8 +180,7 @@ int draw_read_brush(struct draw *draw, struct draw_brush *brush,
 		if (draw->in.bad || !draw_in_bounds(&b->src))
 			return error_set(error, EBADMSG,
 					 "a brush is out of bounds");
-		r = image_read(&draw->display->reader, draw->body, at,
-			       &brush->image, error);
+		r = read_image_at(draw, at, &brush->image, error);
 		if (r)
 			return r;
 		b->how = RASTER_TILED;

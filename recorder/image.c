@@ -51,6 +51,8 @@ int image_new_borrowed(struct image **out, uint32_t *pixels, uint32_t width,
 	image->stride = width;
 	image->pixels = pixels;
 	image->borrowed = true;
+	image->own.filter = PIXMAN_FILTER_NEAREST;
+	image->lens = &image->own;
 	*out = image;
 	return 0;
 }
@@ -211,6 +213,7 @@ int image_copy(struct image **copy, const struct image *image, bool turned,
 	if (r)
 		return r;
 	(*copy)->lossy = image->lossy;
+	(*copy)->is_555 = image->is_555;
 	for (uint32_t y = 0; y < image->height; y++)
 		memcpy(image_row(*copy, y),
 		       image_row(image, turned ? image->height - 1 - y : y),

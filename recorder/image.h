@@ -8,6 +8,7 @@
 #ifndef RECORDER_IMAGE_H
 #define RECORDER_IMAGE_H
 
+#include <pixman.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,19 +25,33 @@ enum image_format {
 	IMAGE_MASK,  /* 1 = draw, 0 = leave */
 };
 
+/*
+ * How an image or a surface was looked at when it was last a source. SPICE's
+ * renderers keep that from one drawing to the next, and those that set no
+ * transform (or filter) of their own get the last one.
+ */
+struct image_lens {
+	bool transformed;
+	pixman_transform_t transform;
+	pixman_filter_t filter;
+	pixman_repeat_t repeat;
+};
+
 struct image {
 	unsigned refs; /* not for use by several threads */
 	enum image_format format;
-	bool lossy;                /* came as JPEG */
-	uint32_t raw;              /* of a surface: enum surface_format, whose
-				      own bits the pixels are; else 0 */
-	struct surface_lens *lens; /* of a surface: that surface's */
-	uint32_t width, height;    /* px, never 0 */
-	size_t stride;             /* px from one row to the next */
-	uint32_t *pixels;          /* top row first */
-	bool borrowed;             /* pixels belong to a surface */
-	void *memory;              /* that they are in, if they don't */
-	size_t room;               /* px that fit there */
+	bool lossy;              /* came as JPEG */
+	bool is_555;             /* came with 15 bits a pixel */
+	uint32_t raw;            /* of a surface: enum surface_format, whose
+				    own bits the pixels are; else 0 */
+	struct image_lens *lens; /* of a surface: that surface's */
+	struct image_lens own;   /* what lens is otherwise */
+	uint32_t width, height;  /* px, never 0 */
+	size_t stride;           /* px from one row to the next */
+	uint32_t *pixels;        /* top row first */
+	bool borrowed;           /* pixels belong to a surface */
+	void *memory;            /* that they are in, if they don't */
+	size_t room;             /* px that fit there */
 };
 
 /*

@@ -228,8 +228,10 @@ int bitmap_decode(const struct bitmap *bitmap, struct image **image,
 			    : bitmap->format == BITMAP_8BIT_A ? IMAGE_ALPHA
 							      : IMAGE_XRGB,
 			    error);
-	if (!r)
-		bitmap_rows(bitmap, table, *image);
+	if (r)
+		return r;
+	(*image)->is_555 = bitmap->format == BITMAP_16BIT;
+	bitmap_rows(bitmap, table, *image);
 	return r;
 }
 

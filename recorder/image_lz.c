@@ -221,6 +221,7 @@ int lz_decode(struct bytes in, const struct palette *palette,
 	}
 	if (!h.top_down)
 		image_flip(image);
+	image->is_555 = h.type == LZ_RGB16;
 	*out = image;
 	return 0;
 }

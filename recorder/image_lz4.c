@@ -90,9 +90,11 @@ int lz4_decode(struct bytes in, uint32_t width, uint32_t height,
 		r = decode_wide(&in, &bitmap, &image, error);
 	else
 		r = decode_other(&in, &bitmap, &image, error);
-	if (r)
+	if (r) {
 		image_unref(image);
-	else
-		*out = image;
-	return r;
+		return r;
+	}
+	image->is_555 = bitmap.format == BITMAP_16BIT;
+	*out = image;
+	return 0;
 }

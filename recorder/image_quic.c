@@ -123,6 +123,7 @@ int quic_decode(struct bytes in, struct image **out, struct error *error)
 			    type == QUIC_RGBA ? IMAGE_ARGB : IMAGE_XRGB, error);
 	if (r)
 		return r;
+	image->is_555 = type == QUIC_RGB16;
 	r = decode(&in, type, image, error);
 	if (r)
 		image_unref(image);

@@ -167,6 +167,8 @@ static int decode_bitmap(struct image_reader *reader,
 
 	if (!r)
 		r = bitmap_decode(&bitmap, image, error);
+	if (!r && reader->onto == SURFACE_16_555)
+		(*image)->is_555 |= bitmap.palette != NULL;
 	if (r || reader->onto != SURFACE_32_ARGB)
 		return r;
 	if (is_with_alpha(reader, d, &bitmap))

@@ -298,7 +298,8 @@ int raster_rop3(struct surface *surface, pixman_region32_t *region,
 	int n, r;
 
 	coarse.coarse = true;
-	if (source->how != RASTER_PLAIN && source->image->lens)
+	if (source->how != RASTER_PLAIN &&
+	    (source->image->raw || surface_is_wide(surface)))
 		source->image->lens->transformed = false; /* even if clipped */
 	r = prepare(surface, region, &coarse, false, &ready, &scaled, error);
 	boxes = pixman_region32_rectangles(region, &n);

@@ -45,6 +45,14 @@ struct raster_source raster_image(const struct image *image,
 				  const pixman_box32_t *src,
 				  const pixman_box32_t *box, uint8_t mode);
 
+/*
+ * An image of a cache as a drawing on a surface of that format gets it:
+ * converted, if it has to be, through what it was last looked at with.
+ * *image may become another one. -ENOMEM.
+ */
+int raster_as_kept(struct image **image, uint32_t surface_format,
+		   struct error *error);
+
 /* SPICE_ROPD_* */
 #define ROPD_INVERS_SRC 1
 #define ROPD_INVERS_BRUSH 2

@@ -42,7 +42,11 @@ static bool blend_part(struct raster_part *part,
 	};
 	bool good = true;
 
-	if (source->how != RASTER_PLAIN)
+	if (source->how == RASTER_PLAIN)
+		good = raster_pixman_look(from, source->image, NULL,
+					  source->image->lens->filter,
+					  PIXMAN_REPEAT_NONE);
+	else
 		good = raster_pixman_scale(from, source, box->x1, box->y1, &at);
 	pixman_image_composite32(PIXMAN_OP_OVER, from, mask, part->image, at.x,
 				 at.y, 0, 0, 0, 0, box->x2 - box->x1,
@@ -107,12 +111,11 @@ static pixman_image_t *look(const struct raster_operand *o,
 {
 	if (image && !raster_pixman_look(image, o->image,
 					 o->transformed ? &o->transform : NULL,
-					 (pixman_filter_t)filter)) {
+					 (pixman_filter_t)filter,
+					 (pixman_repeat_t)repeat)) {
 		pixman_image_unref(image);
 		return NULL;
 	}
-	if (image)
-		pixman_image_set_repeat(image, (pixman_repeat_t)repeat);
 	return image;
 }
 
@@ -127,14 +130,15 @@ static pixman_image_t *source_of(const struct raster_composite *c,
 	return look(&c->source, image, c->flags >> 8 & 7, c->flags >> 14 & 3);
 }
 
-/* A surface that is both has only one set of attributes, the mask's. */
+/* What is both has only one set of attributes, the mask's. */
 static pixman_image_t *mask_of(const struct raster_composite *c,
 			       uint32_t format, pixman_image_t *from)
 {
 	const struct image *s = c->source.image, *m = c->mask.image;
-	bool same =
-		m->lens && m->lens == s->lens &&
-		!(m->raw == SURFACE_32_ARGB && c->flags & RASTER_SOURCE_OPAQUE);
+	bool opaque =
+		m->raw == SURFACE_32_ARGB && c->flags & RASTER_SOURCE_OPAQUE;
+	bool kept = m->raw || pixman_image_get_data(from) == m->pixels;
+	bool same = m->lens == s->lens && kept && !opaque;
 	pixman_image_t *image = same ? pixman_image_ref(from)
 				     : raster_pixman_image(m, format, false,
 							   RASTER_ALPHA_AS_IS);

@@ -154,38 +154,48 @@ static pixman_image_t *pack_raw(const struct image *image)
 	return packed;
 }
 
-/* The renderers' own image of a surface is of its format. */
+/*
+ * The renderers' own image of a surface is of its format; any other they
+ * have kept, unless they had to convert it.
+ */
 static bool is_own(pixman_image_t *view, const struct image *image)
 {
-	return image->raw &&
-	       pixman_image_get_format(view) == pixman_format(image->raw);
+	pixman_format_code_t format = pixman_image_get_format(view);
+
+	if (image->raw)
+		return format == pixman_format(image->raw);
+	return pixman_image_get_data(view) == image->pixels ||
+	       (image->is_555 && format == PIXMAN_x1r5g5b5);
 }
 
 static pixman_image_t *as_before(pixman_image_t *view,
 				 const struct image *image)
 {
-	const struct surface_lens *lens = image->lens;
+	const struct image_lens *lens = image->lens;
 
 	if (!view || !is_own(view, image))
 		return view;
 	if (lens->transformed)
 		pixman_image_set_transform(view, &lens->transform);
 	pixman_image_set_filter(view, lens->filter, NULL, 0);
+	pixman_image_set_repeat(view, lens->repeat);
 	return view;
 }
 
 bool raster_pixman_look(pixman_image_t *view, const struct image *image,
 			const pixman_transform_t *transform,
-			pixman_filter_t filter)
+			pixman_filter_t filter, pixman_repeat_t repeat)
 {
-	struct surface_lens *lens = image->lens;
+	struct image_lens *lens = image->lens;
 
 	pixman_image_set_filter(view, filter, NULL, 0);
+	pixman_image_set_repeat(view, repeat);
 	if (transform && !pixman_image_set_transform(view, transform))
 		return false;
 	if (!is_own(view, image))
 		return true;
 	lens->filter = filter;
+	lens->repeat = repeat;
 	lens->transformed = lens->transformed || transform;
 	if (transform)
 		lens->transform = *transform;
@@ -209,12 +219,12 @@ pixman_image_t *raster_pixman_image(const struct image *image,
 	if (image->raw && alpha != RASTER_ALPHA_AS_IS)
 		own = alpha == RASTER_ALPHA_PAD ? PIXMAN_a8r8g8b8
 						: PIXMAN_x8r8g8b8;
-	view = as_before(wide_view(image, own), image);
+	view = wide_view(image, own);
 	if (alone && PIXMAN_FORMAT_BPP(wanted) == 32)
 		wanted = PIXMAN_x8r8g8b8;
 	if (!view || image->raw || original ||
 	    (PIXMAN_FORMAT_BPP(wanted) == 32 && !alone))
-		return view;
+		return as_before(view, image);
 	converted = pixman_image_create_bits(wanted, (int)image->width,
 					     (int)image->height, NULL, 0);
 	if (converted)
@@ -222,7 +232,64 @@ pixman_image_t *raster_pixman_image(const struct image *image,
 					 0, 0, 0, 0, 0, 0, (int)image->width,
 					 (int)image->height);
 	pixman_image_unref(view);
-	return converted;
+	return as_before(converted, image);
+}
+
+/* A view as renderers of that surface format have it, converted, in `to`. */
+static bool convert(pixman_image_t *view, uint32_t surface_format,
+		    struct image *to)
+{
+	pixman_image_t *space = raster_pixman_space(surface_format, view, to);
+
+	if (!space)
+		return false;
+	pixman_image_composite32(PIXMAN_OP_SRC, view, NULL, space, 0, 0, 0, 0,
+				 0, 0, (int)to->width, (int)to->height);
+	raster_pixman_keep(space, to);
+	pixman_image_unref(space);
+	if (to->raw)
+		surface_format_widen(to->raw, to->pixels,
+				     (size_t)to->width * to->height);
+	to->raw = 0;
+	return true;
+}
+
+/* Renderers have it in the surface's format, or convert it to that. */
+static bool is_of_format(const struct image *image, uint32_t surface_format)
+{
+	if (image->is_555)
+		return surface_format == SURFACE_16_555;
+	return PIXMAN_FORMAT_BPP(pixman_format(surface_format)) == 32;
+}
+
+int raster_as_kept(struct image **image, uint32_t surface_format,
+		   struct error *error)
+{
+	struct image *kept = *image, *converted;
+	pixman_image_t *view;
+	int r;
+
+	if (kept->raw || kept->refs == 1 || kept->format == IMAGE_ALPHA ||
+	    surface_format == SURFACE_8_A || surface_format == SURFACE_1_A ||
+	    is_of_format(kept, surface_format) ||
+	    (!kept->is_555 && !kept->own.transformed))
+		return 0;
+	r = image_new(&converted, kept->width, kept->height, kept->format,
+		      error);
+	if (r)
+		return r;
+	view = as_before(wide_view(kept, kept->format == IMAGE_ARGB
+						 ? PIXMAN_a8r8g8b8
+						 : PIXMAN_x8r8g8b8),
+			 kept);
+	if (!view || !convert(view, surface_format, converted))
+		r = error_set(error, ENOMEM, "no memory to convert an image");
+	if (view)
+		pixman_image_unref(view);
+	image_unref(r ? converted : kept);
+	if (!r)
+		*image = converted;
+	return r;
 }
 
 /* May be any number; pixman wants it whole. */
@@ -283,7 +350,8 @@ bool raster_pixman_scale(pixman_image_t *image, const struct raster_source *s,
 	}
 	if (!raster_pixman_look(image, s->image, &t,
 				s->how == RASTER_NEAREST ? PIXMAN_FILTER_NEAREST
-							 : PIXMAN_FILTER_GOOD))
+							 : PIXMAN_FILTER_GOOD,
+				PIXMAN_REPEAT_NONE))
 		return false;
 	/* Scaling alone is undone. */
 	if (is_own(image, s->image))

@@ -45,12 +45,12 @@ pixman_image_t *raster_pixman_image(const struct image *image,
 				    enum raster_alpha alpha);
 
 /*
- * Transform (NULL = none) and filter, which stay with the image's surface
+ * Transform (NULL = none), filter and repeat, which stay with the image
  * where `view`, from raster_pixman_image, is what the renderers have of it.
  */
 bool raster_pixman_look(pixman_image_t *view, const struct image *image,
 			const pixman_transform_t *transform,
-			pixman_filter_t filter);
+			pixman_filter_t filter, pixman_repeat_t repeat);
 
 /*
  * An image to draw in and keep: of the surface's format, or (0) of the same

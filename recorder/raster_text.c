@@ -112,12 +112,11 @@ static pixman_image_t *tiles(uint32_t format, const struct raster_source *brush)
 		&t, (pixman_fixed_t)(-(uint32_t)brush->src.x1 << 16),
 		(pixman_fixed_t)(-(uint32_t)brush->src.y1 << 16));
 	if (!raster_pixman_look(image, brush->image, &t,
-				brush->image->lens ? brush->image->lens->filter
-						   : PIXMAN_FILTER_NEAREST)) {
+				brush->image->lens->filter,
+				PIXMAN_REPEAT_NORMAL)) {
 		pixman_image_unref(image);
 		return NULL;
 	}
-	pixman_image_set_repeat(image, PIXMAN_REPEAT_NORMAL);
 	return image;
 }
 

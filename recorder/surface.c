@@ -53,7 +53,7 @@ int surface_new(struct surface **out, uint32_t width, uint32_t height,
 	s->height = height;
 	s->format = format;
 	s->bits = surface_format_bits(format);
-	s->lens.filter = PIXMAN_FILTER_NEAREST;
+	surface_look_straight(s);
 	pixman_region32_init_rect(&s->dirty, 0, 0, width, height);
 	*out = s;
 	return 0;
@@ -126,6 +126,11 @@ void surface_widen(const struct surface *s, uint32_t *pixels, size_t n)
 {
 	if (!surface_is_wide(s))
 		surface_format_widen(s->format, pixels, n);
+}
+
+void surface_look_straight(struct surface *s)
+{
+	s->lens = (struct image_lens){.filter = PIXMAN_FILTER_NEAREST};
 }
 
 int surface_image(struct surface *s, bool copy, struct image **image,

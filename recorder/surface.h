@@ -25,17 +25,6 @@ enum surface_format {
 	SURFACE_32_ARGB = 96,
 };
 
-/*
- * How a surface was looked at when it was last a source. SPICE's renderers
- * keep that from one drawing to the next, and those that set no transform
- * (or filter) of their own get the last one.
- */
-struct surface_lens {
-	bool transformed;
-	pixman_transform_t transform;
-	pixman_filter_t filter;
-};
-
 struct surface {
 	uint32_t width, height; /* px */
 	uint32_t format;
@@ -43,7 +32,7 @@ struct surface {
 	uint32_t *pixels; /* width * height, top row first */
 	pixman_region32_t dirty;
 	bool torn; /* there was no memory for a region drawn on */
-	struct surface_lens lens;
+	struct image_lens lens;
 };
 
 /* Filled with 0, dirty as a whole. -EBADMSG, -EMSGSIZE, -ENOMEM. */
@@ -67,6 +56,9 @@ static inline bool surface_is_wide(const struct surface *surface)
 {
 	return surface->bits == 0xffffffff;
 }
+
+/* Forgets how it was looked at. */
+void surface_look_straight(struct surface *surface);
 
 /*
  * The surface as an image whose pixels are in its own bits (image->raw). A

@@ -80,6 +80,8 @@ static void set_up(struct session *s, const char *capture)
 	s->film = s->seed % 8 ? NULL : film_codec(s->seed / 8);
 	s->lossy = jpeg || s->film;
 	s->lz4 = compressions[mode].value == SPICE_IMAGE_COMPRESSION_LZ4;
+	if (s->lossy)
+		operations_let_looks_last();
 	if (s->lz4)
 		bitmaps_avoid_alpha_only();
 	s->count = chance(3) ? 2 : 1;

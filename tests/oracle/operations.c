@@ -83,17 +83,22 @@ static QXLImage *any_image(struct sketch *s)
 	return bitmap_of_surface(s->command, other);
 }
 
-/*
- * Not from the cache: what a composition sets on a picture that it keeps, the
- * reference forgets to take back, and draws others with it as well.
- */
-static QXLImage *any_fresh_image(struct sketch *s)
+static bool looks_last;
+
+void operations_let_looks_last(void)
+{
+	looks_last = true;
+}
+
+/* What is looked at through a transform. */
+static QXLImage *any_transformed_image(struct sketch *s)
 {
 	QXLImage *image;
 
 	do
 		image = any_image(s);
-	while (image->descriptor.type == SPICE_IMAGE_TYPE_BITMAP &&
+	while (!looks_last &&
+	       image->descriptor.type == SPICE_IMAGE_TYPE_BITMAP &&
 	       image->descriptor.flags & QXL_IMAGE_CACHE);
 	return image;
 }
@@ -137,7 +142,10 @@ static void any_brush(struct sketch *s, QXLBrush *brush, bool none)
 		brush->u.color = random_bits() & 0xffffff;
 	} else {
 		brush->type = SPICE_BRUSH_TYPE_PATTERN;
-		brush->u.pattern.pat = (uintptr_t)any_image(s);
+		brush->u.pattern.pat =
+			(uintptr_t)(s->drawable->type == QXL_DRAW_TEXT
+					    ? any_transformed_image(s)
+					    : any_image(s));
 		brush->u.pattern.pos.x = pick(-60, 60);
 		brush->u.pattern.pos.y = pick(-60, 60);
 	}
@@ -447,7 +455,7 @@ static void composite(struct sketch *s)
 
 	s->drawable->bbox = inner_box(s->canvas);
 	c->flags = op | filter << 8 | repeat << 14;
-	c->src = (uintptr_t)any_fresh_image(s);
+	c->src = (uintptr_t)any_transformed_image(s);
 	if (chance(3))
 		c->src_transform = any_transform(s);
 	if (chance(2)) {

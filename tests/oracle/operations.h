@@ -17,4 +17,12 @@ struct command *operation_any(struct device *device,
 /* A solid fill of one pixel at the primary's corner. */
 struct command *operation_mark(uint32_t colour);
 
+/*
+ * What a composition or a text sets on an image (transform, filter, repeat)
+ * stays with it in a client that keeps the image, and is in force when it is
+ * drawn again; the server reads it anew each time. So this is for sessions
+ * that are not compared with the server.
+ */
+void operations_let_looks_last(void);
+
 #endif

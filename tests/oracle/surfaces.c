@@ -202,7 +202,7 @@ static void put_rect(struct buffer *out, uint32_t x, uint32_t y, uint32_t width,
 
 /*
  * How to see a surface: colours by a bitwise OR onto black, which takes all
- * 32 bits; those of 16 bits by blending, as nothing else may change the
+ * 32 bits; those of 16 bits by compositing, as nothing else may change the
  * depth; surfaces of alpha alone by what they leave of white.
  */
 enum method { OR, OVER_BLACK, OVER_WHITE };
@@ -220,26 +220,42 @@ static enum method method_of(uint32_t format)
 	return OVER_WHITE;
 }
 
-/* The bytes of a DRAW_COPY or DRAW_ALPHA_BLEND, from base to image. */
+/* SPICE_COMPOSITE_HAS_SRC_TRANSFORM; filter and repeat are 0. */
+#define LOOK_STRAIGHT (1u << 20 | PIXMAN_OP_OVER)
+
+/* What follows a DRAW_COMPOSITE's base, up to the image. */
+static void put_composite(struct buffer *out, const struct piece *piece)
+{
+	buffer_put_le32(out, LOOK_STRAIGHT);
+	buffer_put_le32(out, 61);
+	for (unsigned i = 0; i < 6; i++)
+		buffer_put_le32(out, i % 4 ? 0 : pixman_fixed_1);
+	buffer_put_le16(out, (uint16_t)piece->x);
+	buffer_put_le16(out, (uint16_t)piece->y);
+	buffer_put_le32(out, 0); /* where the mask is that is not there */
+}
+
+static void put_copy(struct buffer *out, const struct piece *piece)
+{
+	buffer_put_le32(out, 57);
+	put_rect(out, piece->x, piece->y, piece->width, piece->height);
+	buffer_put_le16(out, SPICE_ROPD_OP_OR);
+	buffer_put_u8(out, SPICE_IMAGE_SCALE_MODE_NEAREST);
+	buffer_put_u8(out, 0); /* no mask */
+	buffer_put_le64(out, 0);
+	buffer_put_le32(out, 0);
+}
+
 static void put_message(struct buffer *out, const struct piece *piece,
 			enum method method)
 {
 	buffer_put_le32(out, 0); /* on the primary */
 	put_rect(out, 0, 0, piece->width, piece->height);
 	buffer_put_u8(out, SPICE_CLIP_TYPE_NONE);
-	if (method != OR) {
-		buffer_put_u8(out, 0);
-		buffer_put_u8(out, 255);
-	}
-	buffer_put_le32(out, method == OR ? 57 : 43);
-	put_rect(out, piece->x, piece->y, piece->width, piece->height);
-	if (method == OR) {
-		buffer_put_le16(out, SPICE_ROPD_OP_OR);
-		buffer_put_u8(out, SPICE_IMAGE_SCALE_MODE_NEAREST);
-		buffer_put_u8(out, 0); /* no mask */
-		buffer_put_le64(out, 0);
-		buffer_put_le32(out, 0);
-	}
+	if (method == OR)
+		put_copy(out, piece);
+	else
+		put_composite(out, piece);
 	buffer_put_le64(out, 0);
 	buffer_put_u8(out, SPICE_IMAGE_TYPE_SURFACE);
 	buffer_put_u8(out, 0);
@@ -254,7 +270,7 @@ static int lay(struct gtk_channel *gtk, const struct piece *piece,
 	struct buffer body = {0};
 	struct gtk_message m = {
 		.type = method == OR ? SPICE_MSG_DISPLAY_DRAW_COPY
-				     : SPICE_MSG_DISPLAY_DRAW_ALPHA_BLEND};
+				     : SPICE_MSG_DISPLAY_DRAW_COMPOSITE};
 	int r;
 
 	put_message(&body, piece, method);
@@ -366,6 +382,9 @@ int surfaces_compare(struct gtk_channel *gtk, uint32_t id, struct surface *ours,
 	r = compare_pieces(gtk, &p, id, ours, adopt, error);
 	memcpy(p.data, kept, p.stride * p.height);
 	free(kept);
+	/* A composition stays with a surface; ours takes part in this one. */
+	if (method_of(ours->format) != OR)
+		surface_look_straight(ours);
 	return r;
 }
 
