@@ -1,7 +1,8 @@
 /*
- * What an image descriptor says beside its codec: caches of images and of
+ * What an image descriptor says beside its codec: caches of images, masks and
  * palettes, lossy ones that are replaced, high bits; and that JPEG pixels are
- * libjpeg's, with its own settings for images and fast ones for frames.
+ * libjpeg's, with alpha or without, with its own settings for images and fast
+ * ones for frames.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 
 #include <jpeglib.h>
 
+#include "recorder/image_lz.h"
 #include "recorder/image_reader.h"
 
 #define WIDTH 37
@@ -286,6 +288,117 @@ static void lossy_images(void **state)
 	expect_error(cached(9, false), -EAGAIN);
 }
 
+static void put_be32(struct buffer *b, uint32_t v)
+{
+	for (int shift = 24; shift >= 0; shift -= 8)
+		buffer_put_u8(b, (uint8_t)(v >> shift));
+}
+
+static uint8_t alpha_at(unsigned x, unsigned y)
+{
+	return (uint8_t)(y * 8 + x);
+}
+
+/* Alpha in an LZ stream of literals, a pixel each. */
+static void put_alpha(struct buffer *b, bool top_down)
+{
+	const uint32_t header[] = {LZ_MAGIC, LZ_VERSION, LZ_XXXA, WIDTH,
+				   HEIGHT,   WIDTH * 4,  top_down};
+
+	for (unsigned i = 0; i < sizeof(header) / sizeof(*header); i++)
+		put_be32(b, header[i]);
+	for (unsigned y = 0; y < HEIGHT; y++)
+		for (unsigned x = 0; x < WIDTH; x++) {
+			buffer_put_u8(b, 0);
+			buffer_put_u8(
+				b, alpha_at(x, top_down ? y : HEIGHT - 1 - y));
+		}
+}
+
+/* The colours' rows lie as JPEG has them, whatever those of the alpha do. */
+static void jpeg_alpha(void **state)
+{
+	static uint32_t wanted[WIDTH * HEIGHT];
+	unsigned long size;
+	unsigned char *data = make_jpeg(&size);
+
+	(void)state;
+	read_jpeg(data, size, false, wanted);
+	for (int top_down = 0; top_down < 2; top_down++) {
+		struct buffer alpha = {0};
+		struct buffer b =
+			begin(4, IMAGE_TYPE_JPEG_ALPHA, 0, WIDTH, HEIGHT);
+		struct image *image;
+		int r;
+
+		put_alpha(&alpha, top_down);
+		buffer_put_u8(&b, (uint8_t)top_down);
+		buffer_put_le32(&b, (uint32_t)size);
+		buffer_put_le32(&b, (uint32_t)(size + alpha.size));
+		buffer_put(&b, data, size);
+		buffer_put(&b, alpha.data, alpha.size);
+		buffer_free(&alpha);
+		image = read_message(&b, &r);
+		assert_int_equal(r, 0);
+		assert_int_equal(image->format, IMAGE_ARGB);
+		assert_true(image->lossy);
+		for (unsigned i = 0; i < WIDTH * HEIGHT; i++)
+			assert_int_equal(
+				image->pixels[i],
+				wanted[i] |
+					(uint32_t)alpha_at(i % WIDTH, i / WIDTH)
+						<< 24);
+		image_unref(image);
+	}
+	free(data);
+}
+
+static void expect_mask(struct buffer *b, bool inverted, uint32_t bit)
+{
+	struct image *image;
+
+	assert_int_equal(image_read_mask(&reader, bytes_of(b->data, b->size), 1,
+					 inverted, &image, NULL),
+			 0);
+	assert_int_equal(image_reader_commit(&reader, true, NULL), 0);
+	buffer_free(b);
+	assert_int_equal(image->format, IMAGE_MASK);
+	assert_int_equal(image->pixels[0], bit);
+	assert_int_equal(image->pixels[1], !bit);
+	image_unref(image);
+}
+
+/* A mask is kept as it came, not as it was wanted. */
+static void masks_in_cache(void **state)
+{
+	struct buffer b = begin(6, IMAGE_TYPE_BITMAP, CACHE_ME, 2, 1);
+	struct image *image;
+
+	(void)state;
+	buffer_put_u8(&b, BITMAP_1BIT_BE);
+	buffer_put_u8(&b, 0);
+	buffer_put_le32(&b, 2);
+	buffer_put_le32(&b, 1);
+	buffer_put_le32(&b, 4);
+	buffer_put_le32(&b, 0); /* no palette */
+	buffer_put_le32(&b, 0x80);
+	expect_mask(&b, true, 0);
+	b = cached(6, false);
+	expect_mask(&b, false, 1);
+	b = cached(6, false);
+	expect_mask(&b, true, 0);
+	b = cached(6, false);
+	expect_mask(&b, false, 1);
+	/* What is no mask does not become one. */
+	expect_pixel(bitmap_of(7, CACHE_ME, 1), 1);
+	b = cached(7, false);
+	assert_int_equal(image_read_mask(&reader, bytes_of(b.data, b.size), 1,
+					 false, &image, NULL),
+			 -EBADMSG);
+	assert_null(image);
+	buffer_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +408,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(palettes_in_cache, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(lossy_images, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(jpeg_alpha, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(masks_in_cache, set_up,
 						tear_down),
 		cmocka_unit_test(jpeg),
 	};
