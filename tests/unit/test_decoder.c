@@ -273,6 +273,54 @@ static void drops_all_images_in_time(void **state)
 	assert_int_equal(trouble(f)->missing, 1);
 }
 
+/* A kept image over the pixel at (0, 0), moved far away. */
+static void compose_elsewhere(struct fixture *f, uint64_t id)
+{
+	struct buffer b = {0};
+
+	put_base(&b, 1, 1);
+	put_numbers(&b, 2, 1u << 20 | 3, 61); /* with a transform; OVER */
+	put_numbers(&b, 6, 1 << 16, 0, 5 << 16, 0, 1 << 16, 0);
+	put_numbers(&b, 2, 0, 0);
+	put_descriptor(&b, id, IMAGE_TYPE_FROM_CACHE, 0);
+	send(f, ON_DISPLAY, DISPLAY_MESSAGE_draw_composite, &b);
+}
+
+static void blend_cached(struct fixture *f, uint64_t id, uint32_t width)
+{
+	struct buffer b = {0};
+
+	put_base(&b, 1, 1);
+	buffer_put_le16(&b, 0xff00); /* alpha 255 */
+	put_numbers(&b, 5, 43, 0, 0, 1, width);
+	put_descriptor(&b, id, IMAGE_TYPE_FROM_CACHE, 0);
+	send(f, ON_DISPLAY, DISPLAY_MESSAGE_draw_alpha_blend, &b);
+}
+
+/* As spice-gtk does: an image is looked at as it was the last time. */
+static void keeps_transforms_of_images(void **state)
+{
+	struct fixture *f = *state;
+
+	copy_bitmap(f, ON_DISPLAY, 7, 0x707070);
+	fill(f, ON_DISPLAY, 1);
+	blend_cached(f, 7, 1);
+	assert_int_equal(pixel(f, 0), 0x707070);
+	fill(f, ON_DISPLAY, 2);
+	compose_elsewhere(f, 7);
+	assert_int_equal(pixel(f, 0), 2);
+	blend_cached(f, 7, 1);
+	assert_int_equal(pixel(f, 0), 2);
+	/* But for plain copies; and scaling ends it. */
+	copy_cached(f, ON_DISPLAY, 7);
+	assert_int_equal(pixel(f, 0), 0x707070);
+	blend_cached(f, 7, 2);
+	fill(f, ON_DISPLAY, 3);
+	blend_cached(f, 7, 1);
+	assert_int_equal(pixel(f, 0), 0x707070);
+	assert_int_equal(trouble(f)->damaged, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +335,7 @@ int main(void)
 		CASE(leaves_out_what_is_damaged),
 		CASE(waits_that_can_not_end),
 		CASE(drops_all_images_in_time),
+		CASE(keeps_transforms_of_images),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
