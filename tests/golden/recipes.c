@@ -271,6 +271,29 @@ static void drawings(void)
 	device_update(d, canvases[0]);
 }
 
+/* Strokes, a third of them dashed, and texts. */
+static struct command *any_line(struct device *d, uint8_t type)
+{
+	struct command *c = operation_any(d, &d->canvases[0]);
+
+	while (c->drawable.type != type) {
+		command_free(c);
+		c = operation_any(d, &d->canvases[0]);
+	}
+	return c;
+}
+
+static void lines(void)
+{
+	for (int i = 0; i < 24; i++) {
+		device_put(devices[0],
+			   any_line(devices[0],
+				    i % 3 ? QXL_DRAW_STROKE : QXL_DRAW_TEXT));
+		run_for(30);
+	}
+	device_update(devices[0], &devices[0]->canvases[0]);
+}
+
 /* --- more than pictures ------------------------------------------------- */
 
 static void film(void)
@@ -460,6 +483,13 @@ const struct recipe recipes[] = {
 	 .channels = USUAL - 1,
 	 .cache = 1 << 20,
 	 .run = drawings},
+	{.name = "draw-lines",
+	 .images = GLZ,
+	 .seed = 3,
+	 .displays = 1,
+	 .channels = USUAL - 1,
+	 .cache = 1 << 20,
+	 .run = lines},
 	{.name = "draw-jpeg",
 	 .images = GLZ,
 	 .jpeg = true,
