@@ -19,6 +19,7 @@
 struct canvas {
 	struct encoder_canvas base;
 	AVFrame *frame;
+	pixman_region32_t changed; /* from the frame before */
 	bool busy;
 };
 
@@ -54,7 +55,8 @@ static int do_job(struct encoder *e, struct job *job, struct error *error)
 
 	frame->pts = job->time;
 	frame->pict_type = job->key ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
-	return encoder_track_frame(e->tracks[0], frame, error);
+	return encoder_track_frame(e->tracks[0], frame, &job->canvas->changed,
+				   error);
 }
 
 static void *run(void *user)
@@ -153,6 +155,11 @@ encoder_take(struct encoder *e, pixman_region32_t *changed, struct error *error)
 		error_set(error, ENOMEM, "no memory for a frame");
 		return NULL;
 	}
+	if (found) {
+		pixman_region32_fini(&found->changed);
+		pixman_region32_init(&found->changed);
+		add_stale(e, &found->changed, changed);
+	}
 	for (unsigned i = 0; found && i < 3; i++)
 		found->base.planes[i] = found->frame->data[i];
 	return found ? &found->base : NULL;
@@ -238,6 +245,7 @@ static int make_canvases(struct encoder *e, struct error *error)
 	for (unsigned i = 0; i < CANVASES; i++) {
 		struct canvas *c = &e->canvases[i];
 
+		pixman_region32_init(&c->changed);
 		pixman_region32_init_rect(&c->base.stale, 0, 0,
 					  e->options.width, e->options.height);
 		c->frame = av_frame_alloc();
@@ -360,6 +368,7 @@ void encoder_free(struct encoder *e)
 	for (unsigned i = 0; i < CANVASES; i++) {
 		av_frame_free(&e->canvases[i].frame);
 		pixman_region32_fini(&e->canvases[i].base.stale);
+		pixman_region32_fini(&e->canvases[i].changed);
 	}
 	encoder_log_free(e->log);
 	pthread_mutex_destroy(&e->lock);

@@ -10,9 +10,6 @@
 
 #define ANY (1u << ENCODER_MP4 | 1u << ENCODER_WEBM)
 
-/* Behind crf, the quantiser of H.264's fast presets; key frames' is less. */
-#define H264_FAST_QP 2
-
 static const char *const formats[] = {"mp4", "webm"};
 static const char *const video_names[] = {"", "h264", "vp9", "av1"};
 static const char *const audio_names[] = {"", "aac", "opus"};
@@ -22,10 +19,10 @@ struct video {
 	const char *encoder, *lossless_encoder;
 	enum AVPixelFormat lossless_pixels;
 	unsigned crf, crf_most;
+	/* NULL: is not opened here */
 	int (*set)(AVDictionary **d, const struct encoder_options *o);
 };
 
-static int set_h264(AVDictionary **d, const struct encoder_options *o);
 static int set_vp9(AVDictionary **d, const struct encoder_options *o);
 static int set_av1(AVDictionary **d, const struct encoder_options *o);
 
@@ -36,7 +33,7 @@ static int set_av1(AVDictionary **d, const struct encoder_options *o);
  */
 static const struct video videos[] = {
 	[ENCODER_H264] = {1u << ENCODER_MP4, "libx264", "libx264rgb",
-			  AV_PIX_FMT_BGR0, 23, 51, set_h264},
+			  AV_PIX_FMT_BGR0, 23, 51, NULL},
 	[ENCODER_VP9] = {ANY, "libvpx-vp9", "libvpx-vp9", AV_PIX_FMT_GBRP, 32,
 			 63, set_vp9},
 	[ENCODER_AV1] = {ANY, "libaom-av1", NULL, AV_PIX_FMT_NONE, 32, 63,
@@ -141,38 +138,6 @@ int encoder_codec_check(const struct encoder_options *o, struct error *error)
 				 "slow, slower or veryslow",
 				 o->preset);
 	return 0;
-}
-
-static bool is_fast(const char *preset)
-{
-	return preset_of(preset) <= preset_of("veryfast");
-}
-
-/*
- * What stands still is skipped at once when the quantiser never changes and
- * nothing looks ahead; with a rate control that follows the picture, every
- * frame is searched as a whole and what stands still is encoded once more.
- */
-static int set_h264(AVDictionary **d, const struct encoder_options *o)
-{
-	int bad = 0;
-
-	bad |= av_dict_set(d, "preset", o->preset, 0);
-	if (o->lossless) {
-		bad |= av_dict_set_int(d, "qp", 0, 0);
-		bad |= av_dict_set_int(d, "bf", 0, 0);
-	} else if (is_fast(o->preset)) {
-		bad |= av_dict_set_int(
-			d, "qp", o->crf < 50 ? o->crf + H264_FAST_QP : 51, 0);
-		bad |= av_dict_set_int(d, "bf", 0, 0);
-		bad |= av_dict_set(
-			d, "x264-params",
-			"scenecut=0:weightp=0:rc-lookahead=0:mbtree=0", 0);
-	} else {
-		bad |= av_dict_set_int(d, "crf", o->crf, 0);
-	}
-	bad |= av_dict_set_int(d, "forced-idr", 1, 0);
-	return bad;
 }
 
 /* Columns of tiles that threads can share: at least 256 px wide each. */
@@ -286,6 +251,8 @@ int encoder_codec_video(AVCodecContext **codec, const struct encoder_options *o,
 	c->bit_rate = 0;
 	c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
 	set_colours(c, o->lossless);
+	if (!v->set)
+		return 0;
 	if (v->set(&settings, o) < 0) {
 		av_dict_free(&settings);
 		return error_set(error, ENOMEM, "no memory for an encoder");

@@ -70,7 +70,8 @@ int encoder_codec_check(const struct encoder_options *o, struct error *error);
 /*
  * Opens a codec, whose pix_fmt, sample_fmt and frame_size say what it wants
  * to be fed; the caller frees it with avcodec_free_context, after a failure
- * too. -ENOTSUP when libavcodec lacks the encoder, -ENOMEM, -EIO.
+ * too. That of H.264 is not open, as encoder_x264.h wants it. -ENOTSUP when
+ * libavcodec lacks the encoder, -ENOMEM, -EIO.
  */
 int encoder_codec_video(AVCodecContext **codec, const struct encoder_options *o,
 			struct error *error);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "recorder/encoder_file.h"
+#include "recorder/encoder_x264.h"
 
 /*
  * Packets of sound until a codec that begins is where one that goes on is:
@@ -23,6 +24,7 @@
 
 struct encoder_track {
 	AVCodecContext *codec;
+	struct encoder_x264 *x264; /* NULL: the codec encodes */
 	AVPacket *packet;
 	struct encoder_log *log;
 	unsigned number;
@@ -76,6 +78,8 @@ int encoder_track_new(struct encoder_track **track, bool video,
 		return error_set(error, ENOMEM, "no memory for an encoder");
 	r = video ? encoder_codec_video(&t->codec, options, error)
 		  : encoder_codec_audio(&t->codec, options, error);
+	if (!r && video && options->video == ENCODER_H264)
+		r = encoder_x264_new(&t->x264, t->codec, options, error);
 	t->packet = av_packet_alloc();
 	t->last = av_packet_alloc();
 	if (!r && (!t->packet || !t->last))
@@ -93,6 +97,7 @@ void encoder_track_free(struct encoder_track *t)
 {
 	if (!t)
 		return;
+	encoder_x264_free(t->x264);
 	avcodec_free_context(&t->codec);
 	av_packet_free(&t->packet);
 	av_packet_free(&t->last);
@@ -188,13 +193,30 @@ static int encode(struct encoder_track *t, AVFrame *frame, struct error *error)
 		     : write_packets(t, error);
 }
 
+static int encode_x264(struct encoder_track *t, const AVFrame *frame,
+		       pixman_region32_t *changed, struct error *error)
+{
+	int more, bad = 0;
+
+	do {
+		more = encoder_x264_encode(t->x264, frame, changed, t->packet,
+					   error);
+		if (more == 1) {
+			set_decoding_time(t);
+			bad = write_packet(t, error);
+			av_packet_unref(t->packet);
+		}
+	} while (!frame && more == 1 && !bad);
+	return more < 0 ? more : bad;
+}
+
 void encoder_track_skip(struct encoder_track *t, int64_t pts)
 {
 	t->times[t->frames++ % TIMES] = pts;
 }
 
 int encoder_track_frame(struct encoder_track *t, AVFrame *frame,
-			struct error *error)
+			pixman_region32_t *changed, struct error *error)
 {
 	if (!t->begun && t->packets &&
 	    (t->packets != t->frames || frame->pts != encoder_log_seam(t->log)))
@@ -202,7 +224,8 @@ int encoder_track_frame(struct encoder_track *t, AVFrame *frame,
 				 "the partial video is of another recording");
 	t->begun = true;
 	encoder_track_skip(t, frame->pts);
-	return encode(t, frame, error);
+	return t->x264 ? encode_x264(t, frame, changed, error)
+		       : encode(t, frame, error);
 }
 
 /* What the codec would make of more silence. */
@@ -274,5 +297,7 @@ int encoder_track_end(struct encoder_track *t, struct error *error)
 {
 	int r = t->fill ? encode_sound(t, error) : 0;
 
+	if (t->x264)
+		return encode_x264(t, NULL, NULL, error);
 	return r ? r : encode(t, NULL, error);
 }

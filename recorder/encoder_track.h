@@ -10,6 +10,7 @@
 #define RECORDER_ENCODER_TRACK_H
 
 #include <libavcodec/avcodec.h>
+#include <pixman.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,11 +32,12 @@ void encoder_track_begin(struct encoder_track *track, struct encoder_log *log,
 			 unsigned number);
 
 /*
- * A frame of the video, its pts set. -ESTALE: the log was not of this video;
+ * A frame of the video, its pts set; `changed` is where it differs from the
+ * frame before. -ESTALE: the log was not of this video;
  * nothing of it can be kept.
  */
 int encoder_track_frame(struct encoder_track *track, AVFrame *frame,
-			struct error *error);
+			pixman_region32_t *changed, struct error *error);
 /* A frame that the log has. */
 void encoder_track_skip(struct encoder_track *track, int64_t pts);
 
