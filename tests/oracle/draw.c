@@ -30,7 +30,7 @@ struct session {
 	struct viewer *viewer;
 	struct device *devices[2];
 	unsigned count;
-	bool lossy, lz4;
+	bool lossy, jpeg, lz4;
 	const struct film_codec *film; /* NULL: no video */
 	unsigned marks, drawn;
 	bool verbose; /* says what it draws */
@@ -50,7 +50,17 @@ static const struct {
 	{SPICE_IMAGE_COMPRESSION_LZ4, "lz4"},
 };
 
-static uint32_t any_format(bool primary, bool alpha_only)
+static uint32_t primary_format(void)
+{
+	return chance(6) ? SPICE_SURFACE_FMT_16_555 : SPICE_SURFACE_FMT_32_xRGB;
+}
+
+/*
+ * LZ4 has no form for alpha alone. What was drawn on as JPEG the server sends
+ * anew as an image of the surface; of one of 565 or of alpha it can't make
+ * one and aborts (spice_bitmap_from_surface_type).
+ */
+static uint32_t surface_format(const struct session *s)
 {
 	static const uint32_t formats[] = {
 		SPICE_SURFACE_FMT_32_xRGB, SPICE_SURFACE_FMT_32_ARGB,
@@ -58,11 +68,10 @@ static uint32_t any_format(bool primary, bool alpha_only)
 		SPICE_SURFACE_FMT_8_A,
 	};
 
-	if (primary)
-		return chance(6) ? SPICE_SURFACE_FMT_16_555
-				 : SPICE_SURFACE_FMT_32_xRGB;
 	return chance(2) ? formats[pick(0, 1)]
-			 : formats[pick(0, alpha_only ? 4 : 3)];
+			 : formats[pick(0, s->jpeg  ? 2
+					   : s->lz4 ? 3
+						    : 4)];
 }
 
 static int wan(bool on)
@@ -78,6 +87,7 @@ static void set_up(struct session *s, const char *capture)
 	bool jpeg = chance(4), zlib = chance(3);
 
 	s->film = s->seed % 8 ? NULL : film_codec(s->seed / 8);
+	s->jpeg = jpeg;
 	s->lossy = jpeg || s->film;
 	s->lz4 = compressions[mode].value == SPICE_IMAGE_COMPRESSION_LZ4;
 	if (s->lossy)
@@ -99,7 +109,7 @@ static void set_up(struct session *s, const char *capture)
 			s->film ? device_new(i, 640, 480,
 					     SPICE_SURFACE_FMT_32_xRGB)
 				: device_new(i, pick(90, 640), pick(90, 480),
-					     any_format(true, false));
+					     primary_format());
 	device_start();
 	options.port = device_port();
 	options.displays = s->count;
@@ -178,7 +188,7 @@ static void change_primary(struct session *s, struct device *d)
 	if (s->film || !chance(6))
 		return;
 	device_resize(d, (uint32_t)pick(90, 640), (uint32_t)pick(90, 480),
-		      any_format(true, false));
+		      primary_format());
 }
 
 /* Monitors side by side on the primary. */
@@ -226,8 +236,7 @@ static void do_other(struct session *s, struct device *d)
 	case 0:
 	case 1:
 		device_add_surface(d, (uint32_t)pick(8, 200),
-				   (uint32_t)pick(8, 150),
-				   any_format(false, !s->lz4));
+				   (uint32_t)pick(8, 150), surface_format(s));
 		break;
 	case 2:
 		if (c->id)
