@@ -185,8 +185,8 @@ static inline void put_points(struct chunked *path, uint32_t flags,
 
 	put(path, &seg, sizeof(seg));
 	for (uint32_t i = 0; i < count; i++) {
-		QXLPointFix p = {(x << 4) + pick(-spread, spread),
-				 (y << 4) + pick(-spread, spread)};
+		QXLPointFix p = {x * 16 + pick(-spread, spread),
+				 y * 16 + pick(-spread, spread)};
 
 		put(path, &p, sizeof(p));
 	}
