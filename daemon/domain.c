@@ -126,12 +126,6 @@ static void fill_os(xmlNodePtr root, const struct domain_spec *spec)
 			 spec->cmdline);
 }
 
-static void add_argument(xmlNodePtr commandline, const char *value)
-{
-	domain_text_fill(domain_text_append(commandline, "<qemu:arg/>"), "",
-			 "value", value);
-}
-
 /* The vendor that a named model of QEMU belongs to. */
 static const char *vendor_of(const char *model)
 {
@@ -148,7 +142,6 @@ static const char *vendor_of(const char *model)
 
 static void fill_cpu(xmlNodePtr root, const struct domain_spec *spec)
 {
-	xmlNodePtr commandline = domain_text_child(root, "commandline");
 	const char *model =
 		spec->cpu_model ? spec->cpu_model : DOMAIN_CPU_MODEL;
 	const char *vendor = vendor_of(model);
@@ -157,16 +150,16 @@ static void fill_cpu(xmlNodePtr root, const struct domain_spec *spec)
 	domain_text_fill(root, "cpu/model", NULL, model);
 	domain_text_fill_number(root, "cpu/topology", "cores", spec->cpus);
 	snprintf(text, sizeof(text), "%s-x86_64-cpu.vendor=%s", model, vendor);
-	add_argument(commandline, "-global");
-	add_argument(commandline, text);
+	domain_add_argument(root, "-global");
+	domain_add_argument(root, text);
 	snprintf(text, sizeof(text), "%s-x86_64-cpu.enforce=on", model);
-	add_argument(commandline, "-global");
-	add_argument(commandline, text);
+	domain_add_argument(root, "-global");
+	domain_add_argument(root, text);
 	snprintf(text, sizeof(text), "%s-x86_64-cpu.ucode-rev=%s", model,
 		 strcmp(vendor, "GenuineIntel") == 0 ? "0x100000000"
 						     : "0x1000065");
-	add_argument(commandline, "-global");
-	add_argument(commandline, text);
+	domain_add_argument(root, "-global");
+	domain_add_argument(root, text);
 }
 
 static void fill_windows(xmlNodePtr root)
@@ -180,7 +173,6 @@ static void fill_windows(xmlNodePtr root)
 static int fill(xmlNodePtr root, const struct domain_spec *spec,
 		struct error *error)
 {
-	xmlNodePtr commandline = domain_text_child(root, "commandline");
 	int result;
 
 	domain_text_fill(root, "name", NULL, spec->name);
@@ -196,11 +188,11 @@ static int fill(xmlNodePtr root, const struct domain_spec *spec,
 	fill_cpu(root, spec);
 	if (domain_kind_of(spec).windows)
 		fill_windows(root);
-	add_argument(commandline, "-machine");
-	add_argument(commandline, "smbios-entry-point-type=32");
+	domain_add_argument(root, "-machine");
+	domain_add_argument(root, "smbios-entry-point-type=32");
 	/* The hub of the network card; see domain_devices.c. */
-	add_argument(commandline, "-netdev");
-	add_argument(commandline, "hubport,id=isolated,hubid=0");
+	domain_add_argument(root, "-netdev");
+	domain_add_argument(root, "hubport,id=isolated,hubid=0");
 	return domain_add_devices(domain_text_child(root, "devices"),
 				  domain_text_child(root, "override"), spec,
 				  error);

@@ -60,15 +60,46 @@ int domain_firmware(const struct domain_spec *spec, const char **code,
 int domain_create(const struct domain_spec *spec, char **xml,
 		  struct error *error);
 
+/* Instead of the image that the definition has at `path`, that at `with`. */
+struct domain_stand_in {
+	const char *path, *with;
+	const char *format;	/* of `with`: "raw" or "qcow2" */
+};
+
+/* All but `emulator` may be left zero: it is then as the definition says. */
 struct domain_start {
 	bool kvm;
 	const char *emulator;
 	const char *serial_log;	/* the guest's first serial port, a file */
+	/*
+	 * The vault's folder, named by its UUID. A path of the definition that
+	 * goes through vaults/UUID/ is taken below it: a vault may be moved.
+	 */
+	const char *folder;
+	const char *firmware;	/* folder that QEMU looks into first (-L) */
+	/*
+	 * Folder of what is given back byte for byte: acpi_tables, rsdp and
+	 * loader (all of them or none), and SMBIOS structures of the types 4,
+	 * 16, 17, 19 and 32, one in each smbios-TYPE-HANDLE.bin.
+	 */
+	const char *seal;
+	const char *pidfile;	/* QEMU holds a lock on it while it runs */
+	/*
+	 * For a probe: the program that is booted instead of the guest, beside
+	 * stand-ins for every disk and a copy of the firmware variables
+	 * (-EINVAL where one is missing); CD-ROMs are empty. The TPM's state
+	 * is the hypervisor's business.
+	 */
+	const char *kernel;
+	const struct domain_stand_in *stand_ins;
+	unsigned stand_in_count;
+	const char *nvram;	/* instead of the firmware variables */
 };
 
 /*
  * The text for hypervisor_start; free() it. Whatever graphics the definition
- * has, the guest gets a SPICE server that does not listen.
+ * has, the guest gets a SPICE server that does not listen. Errors: -EINVAL for
+ * a definition or a seal that is not whole, and those of reading the seal.
  */
 int domain_for_start(const char *xml, const struct domain_start *start,
 		     char **text, struct error *error);

@@ -32,6 +32,16 @@ int domain_add_devices(xmlNodePtr devices, xmlNodePtr override,
 /* "MV" and 12 random letters and digits. */
 int domain_make_serial(char serial[16], struct error *error);
 
+/* Appends an argument for QEMU; makes <qemu:commandline> where it lacks. */
+void domain_add_argument(xmlNodePtr root, const char *value);
+
+/* Gives a sealed machine its own tables back; see domain_start.seal. */
+int domain_add_seal(xmlNodePtr root, const char *folder, struct error *error);
+
+/* A probe's program and stand-ins; see domain_start.kernel. */
+int domain_set_probe(xmlNodePtr root, const struct domain_start *start,
+		     struct error *error);
+
 /* Takes the <graphics> away and adds a SPICE server that does not listen. */
 void domain_set_graphics(xmlNodePtr devices);
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "daemon/domain_text.h"
+#include "daemon/folder.h"
 
 #define UUID "5e0a3c1e-8d0c-4f0b-9d56-0123456789ab"
 
@@ -344,8 +345,12 @@ static char *for_start(const char *xml, const struct domain_start *start)
 static void a_start_changes_the_host_side_only(void **state)
 {
 	struct domain_spec spec = example();
-	struct domain_start kvm = {true, "/usr/bin/q'emu", "/log/a&b"};
-	struct domain_start tcg = {false, "/usr/bin/qemu", NULL};
+	struct domain_start kvm = {
+		.kvm = true,
+		.emulator = "/usr/bin/q'emu",
+		.serial_log = "/log/a&b",
+	};
+	struct domain_start tcg = {.emulator = "/usr/bin/qemu"};
 	char *xml, *a, *b, *c;
 
 	(void)state;
@@ -379,7 +384,7 @@ static void nothing_listens(void **state)
 		"<graphics type='spice' port='5901' passwd='secret'>"
 		"<listen type='address' address='0.0.0.0'/></graphics>"
 		"<video><model type='qxl'/></video></devices></domain>";
-	struct domain_start start = {true, "/usr/bin/qemu", NULL};
+	struct domain_start start = {.kvm = true, .emulator = "/usr/bin/qemu"};
 	struct domain_facts facts;
 	char *text = for_start(adopted, &start);
 
@@ -417,7 +422,7 @@ static void refuses_what_is_no_definition(void **state)
 		"<domain><name>a</name><uuid>" UUID "</uuid>"
 		"<memory>1</memory><vcpu>x</vcpu></domain>",
 	};
-	struct domain_start start = {true, "/usr/bin/qemu", NULL};
+	struct domain_start start = {.kvm = true, .emulator = "/usr/bin/qemu"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -437,6 +442,174 @@ static void refuses_what_is_no_definition(void **state)
 	}
 }
 
+/* The n-th argument for QEMU of a text; "" past the last. */
+static char *argument(const char *text, unsigned n)
+{
+	static char value[600];
+	xmlDocPtr document;
+	xmlNodePtr node;
+
+	value[0] = '\0';
+	assert_int_equal(domain_text_parse(text, &document, NULL), 0);
+	node = domain_text_child(
+		domain_text_child(xmlDocGetRootElement(document),
+				  "commandline"),
+		"arg");
+	while (node && n-- > 0)
+		node = domain_text_next(node);
+	if (node) {
+		xmlChar *v = xmlGetProp(node, BAD_CAST "value");
+
+		assert_non_null(node->ns);
+		assert_string_equal((char *)node->ns->href,
+				    DOMAIN_QEMU_NAMESPACE);
+		snprintf(value, sizeof(value), "%s", v);
+		xmlFree(v);
+	}
+	xmlFreeDoc(document);
+	return value;
+}
+
+static void touch(const char *folder, const char *name)
+{
+	char path[300];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fclose(file);
+}
+
+/* A folder with a comma in its name, which QEMU wants written twice. */
+static void make_seal(char folder[64])
+{
+	static const char *const names[] = {
+		"smbios-17-1100.bin", "smbios-4-0400.bin", "smbios-1-0100.bin",
+		"smbios-4-0401.bin.tmp", "other"};
+
+	snprintf(folder, 64, "/tmp/test_domain,XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		touch(folder, names[i]);
+}
+
+static void remove_seal(const char *folder)
+{
+	struct error e = {0};
+
+	if (folder_remove(folder, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static const char bare[] =
+	"<domain type='kvm'><name>old</name><uuid>" UUID "</uuid>"
+	"<memory unit='GiB'>3</memory><vcpu>4</vcpu><os><type>hvm</type></os>"
+	"<devices/></domain>";
+
+static void a_seal_is_given_back(void **state)
+{
+	char folder[64], expected[200];
+	struct domain_start start = {
+		.emulator = "/usr/bin/qemu",
+		.firmware = "/v/fw",
+		.pidfile = "/run/x.pid",
+		.seal = folder,
+	};
+	char *text;
+
+	(void)state;
+	make_seal(folder);
+	touch(folder, "rsdp");
+	touch(folder, "loader");
+	assert_int_equal(domain_for_start(bare, &start, &text, NULL), -EINVAL);
+	touch(folder, "acpi_tables");
+	text = for_start(bare, &start);
+	assert_string_equal(argument(text, 0), "-L");
+	assert_string_equal(argument(text, 1), "/v/fw");
+	assert_string_equal(argument(text, 2), "-pidfile");
+	assert_string_equal(argument(text, 3), "/run/x.pid");
+	assert_string_equal(argument(text, 4), "-machine");
+	assert_string_equal(argument(text, 5), "acpi=off");
+	snprintf(expected, sizeof(expected),
+		 "name=etc/acpi/tables,file=/tmp/test_domain,,%s/acpi_tables",
+		 strchr(folder, ',') + 1);
+	assert_string_equal(argument(text, 7), expected);
+	assert_non_null(strstr(argument(text, 9), "etc/acpi/rsdp,file="));
+	assert_non_null(strstr(argument(text, 11), "etc/table-loader,file="));
+	assert_string_equal(argument(text, 12), "-smbios");
+	assert_non_null(strstr(argument(text, 13), "/smbios-17-1100.bin"));
+	assert_non_null(strstr(argument(text, 15), "/smbios-4-0400.bin"));
+	assert_string_equal(argument(text, 16), "");
+	free(text);
+	remove_seal(folder);
+	assert_int_equal(domain_for_start(bare, &start, &text, NULL), -ENOENT);
+}
+
+static void a_moved_vault_starts_from_where_it_is(void **state)
+{
+	struct domain_start start = {
+		.emulator = "/usr/bin/qemu",
+		.folder = "/new/place",
+	};
+	struct domain_spec spec = example();
+	struct domain_facts facts;
+	char *xml, *text;
+
+	(void)state;
+	spec.disk = "/old & state/vaults/" UUID "/disks/disk.qcow2";
+	spec.kernel = "/old/vaults/" UUID "/boot/kernel";
+	spec.initrd = "/elsewhere/" UUID "/initrd";
+	spec.cmdline = "/old/vaults is not a path";
+	xml = create(&spec);
+	text = for_start(xml, &start);
+	assert_int_equal(domain_read(text, &facts, NULL), 0);
+	assert_string_equal(facts.disk, "/new/place/disks/disk.qcow2");
+	assert_non_null(strstr(text, "<kernel>/new/place/boot/kernel<"));
+	assert_non_null(strstr(text, "<initrd>/elsewhere/" UUID "/initrd<"));
+	assert_non_null(strstr(text, "<cmdline>/old/vaults is not a path<"));
+	free(text);
+	free(xml);
+}
+
+static void a_probe_reaches_no_disk(void **state)
+{
+	static const struct domain_stand_in disk = {"/vaults/x/disk.qcow2",
+						    "/tmp/empty", "raw"};
+	struct domain_start start = {.emulator = "/usr/bin/qemu",
+				     .kernel = "/lib/probe"};
+	struct domain_spec spec = example();
+	char *xml, *text;
+
+	(void)state;
+	spec.iso = "/vaults/x/cd.iso";
+	spec.kernel = "/vaults/x/kernel";
+	spec.initrd = "/vaults/x/initrd";
+	spec.cmdline = "quiet";
+	spec.uefi = true;
+	spec.firmware = "/vaults/x/code.fd";
+	spec.nvram = "/vaults/x/nvram.fd";
+	xml = create(&spec);
+	assert_int_equal(domain_for_start(xml, &start, &text, NULL), -EINVAL);
+	start.stand_ins = &disk;
+	start.stand_in_count = 1;
+	assert_int_equal(domain_for_start(xml, &start, &text, NULL), -EINVAL);
+	start.nvram = "/tmp/nvram";
+	text = for_start(xml, &start);
+	assert_non_null(strstr(text, "<kernel>/lib/probe</kernel>"));
+	assert_non_null(strstr(text, "<source file=\"/tmp/empty\"/>"));
+	assert_non_null(strstr(text, "<driver name=\"qemu\" type=\"raw\""));
+	assert_non_null(strstr(text, "<nvram>/tmp/nvram</nvram>"));
+	assert_non_null(strstr(text, "/vaults/x/code.fd"));
+	assert_null(strstr(text, "disk.qcow2"));
+	assert_null(strstr(text, "cd.iso"));
+	assert_null(strstr(text, "/vaults/x/nvram.fd"));
+	assert_null(strstr(text, "initrd"));
+	assert_null(strstr(text, "quiet"));
+	free(text);
+	free(xml);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +623,9 @@ int main(void)
 		cmocka_unit_test(refuses_what_makes_no_vault),
 		cmocka_unit_test(a_start_changes_the_host_side_only),
 		cmocka_unit_test(nothing_listens),
+		cmocka_unit_test(a_seal_is_given_back),
+		cmocka_unit_test(a_moved_vault_starts_from_where_it_is),
+		cmocka_unit_test(a_probe_reaches_no_disk),
 		cmocka_unit_test(refuses_what_is_no_definition),
 	};
 
