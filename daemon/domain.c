@@ -1,6 +1,6 @@
 /*
  * Makes the definition of a new vault; see domain.h. What is constant stands
- * here as XML; what is not is filled in as nodes and attributes.
+ * in domain_machine.xml and domain_parts.xml; what is not is filled in here.
  *
  * Everything that a guest can see is written out: each address, serial
  * number, size and switch, so that no later default of libvirt or QEMU has a
@@ -18,54 +18,6 @@
 
 #include "daemon/domain_parts.h"
 #include "daemon/domain_text.h"
-
-static const char base[] =
-	"<domain type='kvm' xmlns:qemu='" DOMAIN_QEMU_NAMESPACE "'>"
-	"<name/><uuid/><memory unit='KiB'/><currentMemory unit='KiB'/>"
-	"<vcpu placement='static'/>"
-	"<sysinfo type='smbios'>"
-	"<bios><entry name='vendor'>mediavm</entry>"
-	"<entry name='version'>1</entry>"
-	"<entry name='date'>01/01/2026</entry>"
-	"<entry name='release'>1.0</entry></bios>"
-	"<system><entry name='manufacturer'>mediavm</entry>"
-	"<entry name='product'>Vault</entry><entry name='version'>1</entry>"
-	"<entry name='sku'>vault</entry><entry name='family'>mediavm</entry>"
-	"</system>"
-	"<baseBoard><entry name='manufacturer'>mediavm</entry>"
-	"<entry name='product'>Vault board</entry>"
-	"<entry name='version'>1</entry><entry name='asset'>vault</entry>"
-	"<entry name='location'>board</entry></baseBoard>"
-	"<chassis><entry name='manufacturer'>mediavm</entry>"
-	"<entry name='version'>1</entry><entry name='asset'>vault</entry>"
-	"<entry name='sku'>vault</entry></chassis>"
-	"<oemStrings/></sysinfo>"
-	"<os><type arch='x86_64'>hvm</type><bootmenu enable='no'/>"
-	"<smbios mode='sysinfo'/></os>"
-	"<features><acpi/><apic/><pae/><vmport state='off'/>"
-	"<smm state='off'/><ioapic driver='kvm'/></features>"
-	"<cpu mode='custom' match='exact' check='partial'>"
-	"<model fallback='forbid'/>"
-	"<topology sockets='1' dies='1' cores='' threads='1'/>"
-	"<cache level='3' mode='emulate'/>"
-	"<maxphysaddr mode='emulate' bits='40'/>"
-	"<feature policy='require' name='hypervisor'/>"
-	"<feature policy='disable' name='x2apic'/></cpu>"
-	"<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/>"
-	"<timer name='pit' tickpolicy='delay'/>"
-	"<timer name='hpet' present='no'/></clock>"
-	"<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='no'/></pm>"
-	"<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot>"
-	"<on_crash>destroy</on_crash>"
-	"<devices/><qemu:commandline/><qemu:override/></domain>";
-
-/* What Windows asks its hypervisor for; all of it needs KVM only. */
-static const char hyperv[] =
-	"<hyperv mode='custom'><relaxed state='on'/><vapic state='on'/>"
-	"<spinlocks state='on' retries='8191'/><vpindex state='on'/>"
-	"<runtime state='on'/><synic state='on'/><stimer state='on'/>"
-	"<frequencies state='on'/><tlbflush state='on'/><ipi state='on'/>"
-	"</hyperv>";
 
 static void add_entry(xmlNodePtr sysinfo, const char *table, const char *name,
 		      const char *value)
@@ -164,7 +116,7 @@ static void fill_cpu(xmlNodePtr root, const struct domain_spec *spec)
 
 static void fill_windows(xmlNodePtr root)
 {
-	domain_text_append(domain_text_child(root, "features"), hyperv);
+	domain_part_append(domain_text_child(root, "features"), "hyperv");
 	domain_text_append(domain_text_child(root, "clock"),
 			   "<timer name='hypervclock' present='yes'/>");
 	domain_text_fill(root, "clock", "offset", "localtime");
@@ -190,7 +142,7 @@ static int fill(xmlNodePtr root, const struct domain_spec *spec,
 		fill_windows(root);
 	domain_add_argument(root, "-machine");
 	domain_add_argument(root, "smbios-entry-point-type=32");
-	/* The hub of the network card; see domain_devices.c. */
+	/* The hub of the network card; see domain_machine.xml. */
 	domain_add_argument(root, "-netdev");
 	domain_add_argument(root, "hubport,id=isolated,hubid=0");
 	return domain_add_devices(domain_text_child(root, "devices"),
@@ -207,7 +159,7 @@ int domain_create(const struct domain_spec *spec, char **xml,
 	*xml = NULL;
 	if (result < 0)
 		return result;
-	result = domain_text_parse(base, &document, error);
+	result = domain_machine(&document, error);
 	if (result < 0)
 		return result;
 	result = fill(xmlDocGetRootElement(document), spec, error);

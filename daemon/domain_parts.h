@@ -22,6 +22,12 @@ struct domain_kind domain_kind_of(const struct domain_spec *spec);
 /* -EINVAL unless everything can go into a definition. */
 int domain_check(const struct domain_spec *spec, struct error *error);
 
+/* domain_machine.xml, without its comments; xmlFreeDoc it. */
+int domain_machine(xmlDocPtr *document, struct error *error);
+
+/* Appends a <part> of domain_parts.xml; returns its first element. */
+xmlNodePtr domain_part_append(xmlNodePtr parent, const char *name);
+
 /*
  * Appends the devices to <devices>, and to <qemu:override> the properties
  * that libvirt has no element for.

@@ -1,5 +1,6 @@
 /*
- * Files that are part of the program: SQL migrations and the web page.
+ * Files that are part of the program: SQL migrations, the hardware of a new
+ * vault and the web page.
  *
  * The tables are generated at build time by schema/embed.sh; each ends with
  * an entry whose name is NULL.
@@ -16,6 +17,7 @@ struct schema_embedded {
 };
 
 extern const struct schema_embedded schema_migrations[];
+extern const struct schema_embedded domain_files[];
 extern const struct schema_embedded webui_static[];
 
 #endif
