@@ -24,6 +24,8 @@ const struct ctl_command ctl_commands[] = {
 	  {"disk-size", "SIZE", "make an empty disk of this size (50G)"},
 	  {"iso", "FILE", "put this image into the CD drive"},
 	  {"firmware", "bios|uefi", "firmware of the guest (bios)"},
+	  {"secure-boot", NULL,
+	   "with uefi: firmware that boots signed systems only"},
 	  {"tpm", NULL, "give it a TPM 2.0"},
 	  {"cpu", "MODEL", "a CPU model of QEMU (a portable one)"},
 	  {"heads", "N", "monitors, 1 to 4 (1)"},

@@ -87,6 +87,8 @@ static int put_spec(struct ctl *ctl, json_t *body, struct error *error)
 				json_string(ctl_option(ctl, texts[i])));
 	if (ctl_option(ctl, "tpm"))
 		json_object_set_new(body, "tpm", json_true());
+	if (ctl_option(ctl, "secure-boot"))
+		json_object_set_new(body, "secure_boot", json_true());
 	return result;
 }
 
@@ -189,6 +191,20 @@ static void show_policy(const json_t *policy)
 	}
 }
 
+static void show_firmware(const json_t *vault)
+{
+	const char *version = ctl_text(vault, "firmware_version");
+
+	if (strcmp(ctl_text(vault, "firmware_of"), "host") == 0)
+		ctl_print("%-12s %s; the host's, which may change with its "
+			  "packages",
+			  "firmware", ctl_text(vault, "firmware"));
+	else
+		ctl_print("%-12s %s; the vault's own%s%s", "firmware",
+			  ctl_text(vault, "firmware"),
+			  version[0] ? ", SeaBIOS " : "", version);
+}
+
 static void show_hardware(const json_t *vault)
 {
 	const json_t *disk = json_object_get(vault, "disk");
@@ -200,7 +216,7 @@ static void show_hardware(const json_t *vault)
 		  ctl_size(ctl_number(vault, "memory"), size),
 		  (long long)ctl_number(vault, "heads"));
 	show_line("machine", ctl_text(vault, "machine"));
-	show_line("firmware", ctl_text(vault, "firmware"));
+	show_firmware(vault);
 	show_line("mac", ctl_text(vault, "mac"));
 	if (ctl_text(disk, "format")[0])
 		ctl_print("%-12s %s (%s, %s used)", "disk",

@@ -5,9 +5,7 @@
  * Everything that a guest can see is written out: each address, serial
  * number, size and switch, so that no later default of libvirt or QEMU has a
  * say. Suspension and hot-plug are off; the firmware boots the disk, then the
- * CD-ROM. The processor's vendor and microcode are pinned on QEMU's command
- * line, because under KVM they would follow the host's; "enforce" has QEMU
- * refuse where it would leave out features that the host has not got.
+ * CD-ROM.
  */
 #include "daemon/domain.h"
 
@@ -65,6 +63,11 @@ static void fill_os(xmlNodePtr root, const struct domain_spec *spec)
 			domain_text_fill(root, "features/smm", "state", "on");
 		}
 	}
+	if (!spec->uefi && spec->firmware)
+		domain_text_fill(
+			domain_text_append(
+				os, "<loader readonly='yes' type='rom'/>"),
+			"", NULL, spec->firmware);
 	if (!spec->kernel)
 		return;
 	domain_text_append(os, "<kernel/>");
@@ -76,42 +79,6 @@ static void fill_os(xmlNodePtr root, const struct domain_spec *spec)
 		domain_text_append(os, "<cmdline/>");
 	domain_text_fill(os, spec->cmdline ? "cmdline" : "", NULL,
 			 spec->cmdline);
-}
-
-/* The vendor that a named model of QEMU belongs to. */
-static const char *vendor_of(const char *model)
-{
-	static const char *const amd[] = {"EPYC", "Opteron", "phenom", "athlon",
-					  "qemu"};
-
-	for (size_t i = 0; i < sizeof(amd) / sizeof(amd[0]); i++)
-		if (strncmp(model, amd[i], strlen(amd[i])) == 0)
-			return "AuthenticAMD";
-	if (strncmp(model, "Dhyana", 6) == 0)
-		return "HygonGenuine";
-	return "GenuineIntel";
-}
-
-static void fill_cpu(xmlNodePtr root, const struct domain_spec *spec)
-{
-	const char *model =
-		spec->cpu_model ? spec->cpu_model : DOMAIN_CPU_MODEL;
-	const char *vendor = vendor_of(model);
-	char text[160];
-
-	domain_text_fill(root, "cpu/model", NULL, model);
-	domain_text_fill_number(root, "cpu/topology", "cores", spec->cpus);
-	snprintf(text, sizeof(text), "%s-x86_64-cpu.vendor=%s", model, vendor);
-	domain_add_argument(root, "-global");
-	domain_add_argument(root, text);
-	snprintf(text, sizeof(text), "%s-x86_64-cpu.enforce=on", model);
-	domain_add_argument(root, "-global");
-	domain_add_argument(root, text);
-	snprintf(text, sizeof(text), "%s-x86_64-cpu.ucode-rev=%s", model,
-		 strcmp(vendor, "GenuineIntel") == 0 ? "0x100000000"
-						     : "0x1000065");
-	domain_add_argument(root, "-global");
-	domain_add_argument(root, text);
 }
 
 static void fill_windows(xmlNodePtr root)
@@ -137,11 +104,14 @@ static int fill(xmlNodePtr root, const struct domain_spec *spec,
 	if (result < 0)
 		return result;
 	fill_os(root, spec);
-	fill_cpu(root, spec);
+	domain_set_cpu(root, spec);
 	if (domain_kind_of(spec).windows)
 		fill_windows(root);
 	domain_add_argument(root, "-machine");
 	domain_add_argument(root, "smbios-entry-point-type=32");
+	/* As QEMU has it; newer libvirt would switch it for any watchdog. */
+	domain_add_argument(root, "-global");
+	domain_add_argument(root, "ICH9-LPC.noreboot=on");
 	/* The hub of the network card; see domain_machine.xml. */
 	domain_add_argument(root, "-netdev");
 	domain_add_argument(root, "hubport,id=isolated,hubid=0");

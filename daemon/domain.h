@@ -24,6 +24,7 @@ struct domain_spec {
 	const char *cpu_model;	/* NULL: a portable default */
 	unsigned heads;		/* 1 to 4 monitors */
 	bool uefi;
+	bool secure_boot;	/* Windows with uefi and tpm has it anyway */
 	bool tpm;
 	const char *os_id;	/* NULL or as libosinfo says: "win10", … */
 	/* Absolute paths inside the vault's folder; NULL for none. */
@@ -31,7 +32,10 @@ struct domain_spec {
 	const char *disk_format;	/* "qcow2" or "raw" */
 	const char *iso;
 	const char *kernel, *initrd, *cmdline;
-	/* With uefi: the vault's own copies, see domain_firmware. */
+	/*
+	 * The vault's own copies; with uefi see domain_firmware, else SeaBIOS,
+	 * or NULL for the emulator's.
+	 */
 	const char *firmware, *nvram;
 	const char *machine;	/* NULL: DOMAIN_MACHINE */
 };
@@ -104,6 +108,16 @@ struct domain_start {
 int domain_for_start(const char *xml, const struct domain_start *start,
 		     char **text, struct error *error);
 
+/*
+ * Names the one machine that a definition is: SHA-256 in hexadecimal over what
+ * no two machines share (UUID, serial numbers, MAC addresses). A copy of the
+ * definition has the same, whatever it is called and wherever its disks lie.
+ */
+#define DOMAIN_IDENTITY_SIZE 65
+
+int domain_identity(const char *xml, char identity[DOMAIN_IDENTITY_SIZE],
+		    struct error *error);
+
 /* Facts read back from a definition. */
 struct domain_facts {
 	char name[64];
@@ -112,6 +126,8 @@ struct domain_facts {
 	unsigned cpus, heads;
 	char machine[32], cpu_model[64], mac[18];
 	char disk[512];		/* path of the first disk, "" for none */
+	char nvram[512];	/* firmware variables, "" for none */
+	bool tpm;
 };
 
 int domain_read(const char *xml, struct domain_facts *facts,

@@ -45,7 +45,8 @@ struct domain_kind domain_kind_of(const struct domain_spec *spec)
 			kind.old_windows = true;
 	if (strcmp(os, "win2k") == 0)
 		kind.old_windows = true;
-	kind.secure_boot = kind.windows && spec->uefi && spec->tpm;
+	kind.secure_boot = spec->uefi &&
+			   (spec->secure_boot || (kind.windows && spec->tpm));
 	return kind;
 }
 
@@ -187,6 +188,9 @@ int domain_check(const struct domain_spec *spec, struct error *error)
 		return error_set(error, EINVAL,
 				 "an initrd or a kernel command line without a "
 				 "kernel");
+	if (spec->secure_boot && !spec->uefi)
+		return error_set(error, EINVAL,
+				 "Secure Boot needs UEFI firmware");
 	if (spec->uefi && (!spec->firmware || !spec->nvram))
 		return error_set(error, EINVAL,
 				 "UEFI needs the vault's copies of the "

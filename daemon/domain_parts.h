@@ -22,6 +22,9 @@ struct domain_kind domain_kind_of(const struct domain_spec *spec);
 /* -EINVAL unless everything can go into a definition. */
 int domain_check(const struct domain_spec *spec, struct error *error);
 
+/* Model, cores and pins of the processor. */
+void domain_set_cpu(xmlNodePtr root, const struct domain_spec *spec);
+
 /* domain_machine.xml, without its comments; xmlFreeDoc it. */
 int domain_machine(xmlDocPtr *document, struct error *error);
 

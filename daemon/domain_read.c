@@ -2,8 +2,11 @@
 #include "daemon/domain.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <openssl/evp.h>
 
 #include "daemon/domain_text.h"
 
@@ -145,6 +148,10 @@ static int read_facts(xmlNodePtr root, struct domain_facts *facts)
 		return -EINVAL;
 	if (strlen(facts->uuid) != 36 || !facts->name[0])
 		return -EINVAL;
+	if (read_text(domain_text_child(os, "nvram"), NULL, facts->nvram,
+		      sizeof(facts->nvram)) < 0)
+		return -EINVAL;
+	facts->tpm = domain_text_child(devices, "tpm") != NULL;
 	return read_disk(devices, facts);
 }
 
@@ -165,4 +172,68 @@ int domain_read(const char *xml, struct domain_facts *facts,
 				 "or processors, or one of its fields is too "
 				 "long or not a number");
 	return 0;
+}
+
+static void take(EVP_MD_CTX *digest, const char *what, xmlChar *text)
+{
+	if (text && *text) {
+		EVP_DigestUpdate(digest, what, strlen(what) + 1);
+		EVP_DigestUpdate(digest, text, strlen((char *)text) + 1);
+	}
+	xmlFree(text);
+}
+
+/* Serial numbers of SMBIOS, in the order of the tables. */
+static void take_sysinfo(EVP_MD_CTX *digest, xmlNodePtr sysinfo)
+{
+	static const char *const tables[] = {"system", "baseBoard", "chassis"};
+
+	for (size_t i = 0; i < COUNT(tables); i++) {
+		xmlNodePtr table = domain_text_child(sysinfo, tables[i]);
+		char name[16];
+
+		for (xmlNodePtr e = domain_text_child(table, "entry"); e;
+		     e = domain_text_next(e))
+			if (read_text(e, "name", name, sizeof(name)) == 0 &&
+			    strcmp(name, "serial") == 0)
+				take(digest, tables[i], xmlNodeGetContent(e));
+	}
+}
+
+static void take_machine(EVP_MD_CTX *digest, xmlNodePtr root)
+{
+	xmlNodePtr devices = domain_text_child(root, "devices"), n, child;
+
+	take(digest, "uuid",
+	     xmlNodeGetContent(domain_text_child(root, "uuid")));
+	take_sysinfo(digest, domain_text_child(root, "sysinfo"));
+	for (n = domain_text_child(devices, "interface"); n;
+	     n = domain_text_next(n))
+		if ((child = domain_text_child(n, "mac")))
+			take(digest, "mac",
+			     xmlGetProp(child, BAD_CAST "address"));
+	for (n = domain_text_child(devices, "disk"); n; n = domain_text_next(n))
+		if ((child = domain_text_child(n, "serial")))
+			take(digest, "disk", xmlNodeGetContent(child));
+}
+
+int domain_identity(const char *xml, char identity[DOMAIN_IDENTITY_SIZE],
+		    struct error *error)
+{
+	EVP_MD_CTX *digest = EVP_MD_CTX_new();
+	uint8_t bytes[32];
+	xmlDocPtr document;
+	int result = digest ? domain_text_parse(xml, &document, error)
+			    : error_set(error, ENOMEM, "out of memory");
+
+	if (result == 0) {
+		EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
+		take_machine(digest, xmlDocGetRootElement(document));
+		EVP_DigestFinal_ex(digest, bytes, NULL);
+		for (int i = 0; i < 32; i++)
+			sprintf(identity + 2 * i, "%02x", bytes[i]);
+		xmlFreeDoc(document);
+	}
+	EVP_MD_CTX_free(digest);
+	return result;
 }

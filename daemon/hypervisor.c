@@ -30,6 +30,7 @@
 
 struct hypervisor {
 	char *uri;
+	char *root; /* of the embedded driver, else NULL */
 	void (*changed)(void *data, const char *uuid,
 			enum hypervisor_state state, const char *why);
 	void *data;
@@ -323,6 +324,16 @@ static void settle(struct hypervisor *h)
 	free(domains);
 }
 
+static int prepare_root(struct hypervisor *h, const char *root,
+			struct error *error)
+{
+	int result = hypervisor_root_prepare(root, &h->uri, error);
+
+	if (result == 0 && !(h->root = strdup(root)))
+		result = error_set(error, ENOMEM, "out of memory");
+	return result;
+}
+
 int hypervisor_new(struct hypervisor **result,
 		   const struct hypervisor_options *options,
 		   struct error *error)
@@ -340,7 +351,7 @@ int hypervisor_new(struct hypervisor **result,
 	h->changed = options->changed;
 	h->data = options->data;
 	if (strcmp(options->uri, "embed") == 0)
-		status = hypervisor_root_prepare(options->root, &h->uri, error);
+		status = prepare_root(h, options->root, error);
 	else if (!(h->uri = strdup(options->uri)))
 		status = error_set(error, ENOMEM, "out of memory");
 	else
@@ -378,6 +389,7 @@ void hypervisor_free(struct hypervisor *h)
 	guest_notes_free(&h->notes);
 	pthread_cond_destroy(&h->released);
 	pthread_mutex_destroy(&h->lock);
+	free(h->root);
 	free(h->uri);
 	free(h);
 }
@@ -427,6 +439,16 @@ int hypervisor_machine(struct hypervisor *h, const char *emulator,
 	free(text);
 	virConnectClose(connection);
 	return result;
+}
+
+int hypervisor_place_tpm(struct hypervisor *h, const char *uuid,
+			 const char *folder, struct error *error)
+{
+	if (h->root)
+		return hypervisor_root_place_tpm(h->root, uuid, folder, error);
+	return error_set(error, ENOTSUP,
+			 "the TPM's state stays where libvirt keeps it at %s",
+			 h->uri);
 }
 
 static int start(struct hypervisor *h, const char *xml, const char *uuid,

@@ -59,6 +59,14 @@ int hypervisor_version(struct hypervisor *h, char *text, unsigned size,
 int hypervisor_machine(struct hypervisor *h, const char *emulator,
 		       char *machine, unsigned size, struct error *error);
 
+/*
+ * Has the TPM of a guest keep its state in the folder, which is there; call it
+ * before the start. Only the embedded driver can: with another URI, -ENOTSUP,
+ * and the state stays where libvirt keeps it.
+ */
+int hypervisor_place_tpm(struct hypervisor *h, const char *uuid,
+			 const char *folder, struct error *error);
+
 /* Starts a transient domain. -EEXIST when that UUID runs already. */
 int hypervisor_start(struct hypervisor *h, const char *xml,
 		     struct error *error);

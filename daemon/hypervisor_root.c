@@ -187,3 +187,51 @@ int hypervisor_root_prepare(const char *root, char **uri, struct error *error)
 	*uri = make_uri(path);
 	return *uri ? 0 : error_set(error, ENOMEM, "out of memory");
 }
+
+/* What libvirt would do itself, for others to pass through. */
+static int make_tpm_folders(const char *root, char *path, size_t size,
+			    struct error *error)
+{
+	static const char *const names[] = {"lib", "lib/swtpm"};
+
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, size, "%s/%s", root, names[i]);
+		if (mkdir(path, 0711) < 0 && errno != EEXIST)
+			return error_errno(error, errno,
+					   "cannot make the folder %s", path);
+	}
+	return 0;
+}
+
+int hypervisor_root_place_tpm(const char *root, const char *uuid,
+			      const char *folder, struct error *error)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+	ssize_t length;
+	int result = make_tpm_folders(root, path, sizeof(path), error);
+
+	if (result < 0)
+		return result;
+	snprintf(path, sizeof(path), "%s/lib/swtpm/%s", root, uuid);
+	length = readlink(path, target, sizeof(target) - 1);
+	if (length >= 0) {
+		target[length] = '\0';
+		if (strcmp(target, folder) == 0)
+			return 0;
+		if (unlink(path) < 0)
+			return error_errno(error, errno, "cannot remove %s",
+					   path);
+	} else if (errno == EINVAL && rename(path, folder) < 0) {
+		if (errno == EEXIST || errno == ENOTEMPTY)
+			return error_set(error, EEXIST,
+					 "there is TPM state in %s and in %s; "
+					 "move the wrong one away",
+					 path, folder);
+		return error_errno(error, errno, "cannot move %s to %s", path,
+				   folder);
+	}
+	if (symlink(folder, path) < 0)
+		return error_errno(error, errno, "cannot make the link %s",
+				   path);
+	return 0;
+}

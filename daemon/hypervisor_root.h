@@ -21,4 +21,14 @@
  */
 int hypervisor_root_prepare(const char *root, char **uri, struct error *error);
 
+/*
+ * Has a guest's TPM keep its state in a folder of the caller's, which is there:
+ * the driver's own place for it becomes a symbolic link. (libvirt has an
+ * element for the place only since 10.10.) State that lies at the driver's
+ * place since an earlier time is moved over by one rename while the folder is
+ * empty. -EEXIST: there is state at both.
+ */
+int hypervisor_root_place_tpm(const char *root, const char *uuid,
+			      const char *folder, struct error *error);
+
 #endif

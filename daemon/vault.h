@@ -41,7 +41,7 @@ struct vault_spec {
 	const char *disk, *iso;     /* iso: a path or a URL */
 	const char *firmware, *cpu, *os;
 	const char *kernel, *initrd, *cmdline;
-	bool tpm;
+	bool tpm, secure_boot;
 	const char *who;
 };
 

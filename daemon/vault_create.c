@@ -17,6 +17,7 @@
 #include "daemon/domain.h"
 #include "daemon/download.h"
 #include "daemon/event.h"
+#include "daemon/firmware.h"
 #include "daemon/folder.h"
 #include "daemon/units.h"
 
@@ -72,6 +73,10 @@ static int check_numbers(const struct vault_spec *spec, struct error *error)
 		return error_set(error, -EINVAL,
 				 "firmware is \"%s\"; it may be bios or uefi",
 				 spec->firmware);
+	if (spec->secure_boot &&
+	    (!spec->firmware || strcmp(spec->firmware, "uefi")))
+		return error_set(error, -EINVAL,
+				 "secure_boot goes with firmware uefi");
 	if ((spec->initrd || spec->cmdline) && !spec->kernel)
 		return error_set(error, -EINVAL,
 				 "initrd and cmdline go with a kernel");
@@ -170,8 +175,8 @@ static int mark_ready(struct control *control, const struct vault_spec *spec,
 static int make_folders(struct control *control, const char *uuid,
 			struct error *error)
 {
-	static const char *const names[] = {NULL, "disks", "nvram", "tpm",
-					    "boot"};
+	static const char *const names[] = {NULL,  "disks", "nvram",
+					    "tpm", "boot",  "fw"};
 	char path[PATH_MAX];
 	int r = 0;
 
@@ -235,6 +240,7 @@ static struct domain_spec describe(const struct vault_spec *spec,
 		.cpu_model = spec->cpu,
 		.heads = spec->heads ? spec->heads : 1,
 		.uefi = spec->firmware && !strcmp(spec->firmware, "uefi"),
+		.secure_boot = spec->secure_boot,
 		.tpm = spec->tpm,
 		.os_id = spec->os,
 		.disk = or_null(parts->disk),
@@ -255,16 +261,21 @@ static int copy_firmware(struct control *control, const struct vault_spec *spec,
 {
 	struct domain_spec domain = describe(spec, uuid, parts);
 	const char *code, *variables;
+	char path[PATH_MAX];
 	int r;
 
-	if (!domain.uefi)
-		return 0;
+	vault_path(control, uuid, "fw", path);
+	r = firmware_copy(control->config.emulator, path, false, error);
+	if (!r && !domain.uefi)
+		vault_path(control, uuid, "fw/bios-256k.bin", parts->firmware);
+	if (r || !domain.uefi)
+		return r;
 	r = domain_firmware(&domain, &code, &variables, error);
 	if (!r)
-		r = copy_part(control, uuid, code, "nvram/code.fd",
+		r = copy_part(control, uuid, code, "fw/code.fd",
 			      parts->firmware, error);
 	if (!r)
-		r = copy_part(control, uuid, variables, "nvram/variables.fd",
+		r = copy_part(control, uuid, variables, "nvram/vars.fd",
 			      parts->nvram, error);
 	return r;
 }

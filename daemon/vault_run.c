@@ -11,7 +11,9 @@
 #include "daemon/control.h"
 #include "daemon/domain.h"
 #include "daemon/event.h"
+#include "daemon/firmware.h"
 #include "daemon/folder.h"
+#include "daemon/instance.h"
 #include "daemon/supervisor.h"
 #include "daemon/log.h"
 #include "daemon/spice_probe.h"
@@ -121,29 +123,81 @@ static int check_disk(const char *xml, struct error *error)
 	return r;
 }
 
-static int start(struct control *control, struct vault *vault,
-		 struct error *error)
+/* The vault's folder of that name as an option of a start, or NULL. */
+static const char *own_folder(const char *path, bool there)
 {
-	char path[PATH_MAX], log[PATH_MAX], why[ACCELERATOR_WHY_SIZE];
-	bool kvm = accelerator_is_kvm(control->accelerator, why);
-	const struct domain_start options = {
+	return there ? path : NULL;
+}
+
+/* The TPM keeps its state in the vault; see hypervisor_place_tpm. */
+static int place_tpm(struct control *control, const struct vault *vault,
+		     const char *xml, struct error *error)
+{
+	struct domain_facts facts;
+	char path[PATH_MAX];
+	int r = domain_read(xml, &facts, error);
+
+	if (r || !facts.tpm)
+		return r;
+	vault_path(control, vault->uuid, "tpm", path);
+	r = folder_make(path, 0700, error);
+	if (!r)
+		r = hypervisor_place_tpm(control->hypervisor, vault->uuid, path,
+					 error);
+	if (r == -ENOTSUP) {
+		log_warning("vault %s: %s", vault->name, error->text);
+		error_clear(error);
+		r = 0;
+	}
+	return r;
+}
+
+/* The text of a start; free() it. */
+static int prepare(struct control *control, const struct vault *vault, bool kvm,
+		   char **text, struct error *error)
+{
+	char path[PATH_MAX], log[PATH_MAX], folder[PATH_MAX], pidfile[PATH_MAX];
+	char firmware[PATH_MAX], seal[PATH_MAX], *xml = NULL;
+	struct domain_start options = {
 		.kvm = kvm,
 		.emulator = control->config.emulator,
 		.serial_log = log,
+		.folder = folder,
 	};
-	char *xml = NULL, *text = NULL;
 	int r;
 
+	vault_path(control, vault->uuid, NULL, folder);
 	vault_path(control, vault->uuid, "serial.log", log);
+	vault_path(control, vault->uuid, "fw", firmware);
+	vault_path(control, vault->uuid, "seal", seal);
+	options.firmware = own_folder(firmware, firmware_is_there(firmware));
+	options.seal = own_folder(seal, access(seal, F_OK) == 0);
 	vault_path(control, vault->uuid, "domain.xml", path);
 	r = folder_read(path, DEFINITION_MAX, &xml, error);
 	if (!r)
-		r = check_disk(xml, error);
+		r = instance_file(control, xml, pidfile, error);
 	if (!r)
-		r = domain_for_start(xml, &options, &text, error);
+		options.pidfile = own_folder(pidfile, pidfile[0]);
+	if (!r)
+		r = domain_for_start(xml, &options, text, error);
+	free(xml);
+	return r;
+}
+
+static int start(struct control *control, struct vault *vault,
+		 struct error *error)
+{
+	char why[ACCELERATOR_WHY_SIZE];
+	bool kvm = accelerator_is_kvm(control->accelerator, why);
+	char *text = NULL;
+	int r = prepare(control, vault, kvm, &text, error);
+
+	if (!r)
+		r = check_disk(text, error);
+	if (!r)
+		r = place_tpm(control, vault, text, error);
 	if (!r)
 		r = hypervisor_start(control->hypervisor, text, error);
-	free(xml);
 	free(text);
 	if (r)
 		return r;
@@ -238,7 +292,7 @@ static int check_idle(struct control *control, const struct vault *vault,
 static int delete (struct control *control, const struct vault *vault,
 		   struct error *error)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], *xml = NULL;
 	int64_t n;
 	int r = check_idle(control, vault, error);
 
@@ -250,6 +304,10 @@ static int delete (struct control *control, const struct vault *vault,
 			    NULL, error);
 	if (n < 0)
 		return (int)n;
+	vault_path(control, vault->uuid, "domain.xml", path);
+	if (!folder_read(path, DEFINITION_MAX, &xml, NULL))
+		instance_forget(control, xml);
+	free(xml);
 	vault_path(control, vault->uuid, NULL, path);
 	r = folder_remove(path, error);
 	if (r)

@@ -10,6 +10,7 @@
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/domain.h"
+#include "daemon/firmware.h"
 #include "daemon/folder.h"
 #include "daemon/units.h"
 
@@ -81,6 +82,27 @@ static json_t *disk_json(const struct vault *vault, const char *path)
 	return json;
 }
 
+/* Whose firmware it starts with: its own, or whatever the host has then. */
+static void add_firmware(struct control *control, const struct vault *vault,
+			 json_t *json)
+{
+	char path[PATH_MAX], version[64];
+	const char *kind =
+		json_string_value(json_object_get(vault->spec, "firmware"));
+	bool own;
+
+	version[0] = '\0';
+	vault_path(control, vault->uuid, "fw", path);
+	own = firmware_is_there(path);
+	json_object_set_new(json, "firmware_of",
+			    json_string(own ? "vault" : "host"));
+	if (own && !(kind && strcmp(kind, "uefi") == 0))
+		firmware_version(path, version, sizeof(version));
+	if (version[0])
+		json_object_set_new(json, "firmware_version",
+				    json_string(version));
+}
+
 static void add_hardware(struct control *control, const struct vault *vault,
 			 json_t *json)
 {
@@ -134,6 +156,7 @@ json_t *vault_json(struct control *control, const struct vault *vault)
 	if (vault->why[0])
 		json_object_set_new(json, "why", json_string(vault->why));
 	add_hardware(control, vault, json);
+	add_firmware(control, vault, json);
 	if (vault->spec)
 		json_object_update_missing(json, vault->spec);
 	return json;

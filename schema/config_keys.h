@@ -10,6 +10,9 @@ CONFIG_KEY("daemon", "state", PATH, state, MEDIAVM_LOCALSTATEDIR "/lib/mediavm",
 	   "folder of the catalogue, the vaults and the recordings")
 CONFIG_KEY("daemon", "run", PATH, run, "/run/mediavm",
 	   "folder of the sockets")
+CONFIG_KEY("daemon", "identity", STRING, identity, "",
+	   "folder of the locks by which a machine runs once on this host; "
+	   "empty: /run/mediavm-identity for root, else a folder of the user")
 CONFIG_KEY("libvirt", "uri", STRING, libvirt_uri, "embed",
 	   "embed (no libvirtd needed) or a libvirt URI such as qemu:///system")
 CONFIG_KEY("libvirt", "emulator", PATH, emulator, "/usr/bin/qemu-system-x86_64",
