@@ -18,6 +18,7 @@ struct schema_embedded {
 
 extern const struct schema_embedded schema_migrations[];
 extern const struct schema_embedded domain_files[];
+extern const struct schema_embedded probe_files[]; /* daemon/probe/ */
 extern const struct schema_embedded webui_static[];
 
 #endif

@@ -7,6 +7,7 @@ shift
 echo '#include "schema/embed.h"'
 i=0
 for file; do
+	[ -s "$file" ] || { echo "$0: no file $file" >&2; exit 1; }
 	echo "static const unsigned char data_$i[] = {"
 	od -An -v -tx1 "$file" | sed -e 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'
 	echo '0 };'
