@@ -382,3 +382,32 @@ int disk_copy(const char *from, const char *to, struct error *error)
 	close(fd);
 	return result;
 }
+
+int disk_size(const char *path, const char *format, uint64_t *size,
+	      struct error *error)
+{
+	/* QEMU's docs/interop/qcow2.txt: "QFI" 0xfb, …, the size at 24. */
+	uint8_t head[32];
+	struct bytes b = bytes_of(head, sizeof(head));
+	struct stat st;
+	int fd, result = 0;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st)) {
+		result = error_errno(error, errno, "the disk %s", path);
+	} else if (strcmp(format, "qcow2") != 0) {
+		*size = (uint64_t)st.st_size;
+		if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, size))
+			result = error_errno(error, errno, "the disk %s", path);
+	} else if (pread(fd, head, sizeof(head), 0) != sizeof(head) ||
+		   bytes_be32(&b) != 0x514649fb) {
+		result = error_set(error, EINVAL, "the disk %s is not qcow2",
+				   path);
+	} else {
+		bytes_seek(&b, 24);
+		*size = bytes_be64(&b);
+	}
+	if (fd >= 0)
+		close(fd);
+	return result;
+}

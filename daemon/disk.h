@@ -22,6 +22,13 @@ struct disk_info {
  */
 int disk_inspect(const char *path, struct disk_info *info, struct error *error);
 
+/*
+ * The virtual size of a raw or qcow2 image, from its header alone, and without
+ * a lock: nothing of it is looked at otherwise.
+ */
+int disk_size(const char *path, const char *format, uint64_t *size,
+	      struct error *error);
+
 /* A new empty qcow2 image. -EEXIST, -ENOSPC. */
 int disk_create(const char *path, uint64_t virtual_size, struct error *error);
 

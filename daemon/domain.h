@@ -98,6 +98,11 @@ struct domain_start {
 	const struct domain_stand_in *stand_ins;
 	unsigned stand_in_count;
 	const char *nvram;	/* instead of the firmware variables */
+	/*
+	 * The hypervisor's name and UUID for a probe. The guest sees those of
+	 * the definition.
+	 */
+	const char *uuid;
 };
 
 /*

@@ -174,6 +174,39 @@ static int replace_disk(xmlNodePtr disk, const struct domain_start *start,
 	return 0;
 }
 
+static bool is_uuid(xmlNodePtr entry)
+{
+	xmlChar *name = xmlGetProp(entry, BAD_CAST "name");
+	bool is = name && strcmp((char *)name, "uuid") == 0;
+
+	xmlFree(name);
+	return is;
+}
+
+/*
+ * libvirt wants its own UUID in <sysinfo>; without one there QEMU takes what
+ * -uuid said last.
+ */
+static void set_uuid(xmlNodePtr root, const char *uuid)
+{
+	xmlNodePtr system = domain_text_child(
+			   domain_text_child(root, "sysinfo"), "system"),
+		   entry = domain_text_child(system, "entry");
+	xmlChar *seen = xmlNodeGetContent(domain_text_child(root, "uuid"));
+
+	while (entry && !is_uuid(entry))
+		entry = domain_text_next(entry);
+	if (entry) {
+		xmlUnlinkNode(entry);
+		xmlFreeNode(entry);
+	}
+	domain_text_fill(root, "uuid", NULL, uuid);
+	domain_text_fill(root, "name", NULL, uuid);
+	domain_add_argument(root, "-uuid");
+	domain_add_argument(root, seen ? (char *)seen : uuid);
+	xmlFree(seen);
+}
+
 int domain_set_probe(xmlNodePtr root, const struct domain_start *start,
 		     struct error *error)
 {
@@ -194,6 +227,8 @@ int domain_set_probe(xmlNodePtr root, const struct domain_start *start,
 					 "variables for the probe");
 		domain_text_fill(os, "nvram", NULL, start->nvram);
 	}
+	if (start->uuid)
+		set_uuid(root, start->uuid);
 	for (disk = domain_text_child(domain_text_child(root, "devices"),
 				      "disk");
 	     disk && result == 0; disk = domain_text_next(disk))

@@ -128,10 +128,10 @@ static int set_all(xmlNodePtr root, const struct domain_start *start,
 	domain_text_fill(root, "", "type", start->kvm ? "kvm" : "qemu");
 	if (!start->kvm)
 		leave_kvm_out(root);
-	if (start->kernel)
-		result = domain_set_probe(root, start, error);
 	if (start->folder)
 		set_folder(root, start->folder);
+	if (start->kernel)
+		result = domain_set_probe(root, start, error);
 	set_emulator(devices, start->emulator);
 	set_serial(devices, start->serial_log);
 	domain_set_graphics(devices);

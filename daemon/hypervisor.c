@@ -8,6 +8,7 @@
  */
 #include "daemon/hypervisor.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -573,6 +574,40 @@ int hypervisor_live_xml(struct hypervisor *h, const char *uuid, char **xml,
 		result = library_error(error);
 	virDomainFree(domain);
 	return result;
+}
+
+/* libvirt's remote protocol carries 16 MiB at most. */
+#define PEEK_MAX (1u << 20)
+
+int hypervisor_peek(struct hypervisor *h, const char *uuid, uint64_t address,
+		    void *data, size_t size, struct error *error)
+{
+	virDomainPtr domain;
+	uint8_t *to = data;
+	int result = get_domain(h, uuid, &domain, error);
+
+	while (result == 0 && size) {
+		size_t part = size < PEEK_MAX ? size : PEEK_MAX;
+
+		if (virDomainMemoryPeek(domain, address, part, to,
+					VIR_MEMORY_PHYSICAL) < 0)
+			result = library_error(error);
+		address += part;
+		to += part;
+		size -= part;
+	}
+	virDomainFree(domain);
+	return result;
+}
+
+void hypervisor_forget_tpm(struct hypervisor *h, const char *uuid)
+{
+	char path[PATH_MAX];
+
+	if (!h->root)
+		return;
+	snprintf(path, sizeof(path), "%.2000s/lib/swtpm/%.36s", h->root, uuid);
+	unlink(path); /* fails on a folder: state is never removed */
 }
 
 int hypervisor_open_graphics(struct hypervisor *h, const char *uuid, int *fd,

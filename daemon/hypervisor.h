@@ -9,6 +9,8 @@
 #define DAEMON_HYPERVISOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "recorder/error.h"
 
@@ -67,6 +69,10 @@ int hypervisor_machine(struct hypervisor *h, const char *emulator,
 int hypervisor_place_tpm(struct hypervisor *h, const char *uuid,
 			 const char *folder, struct error *error);
 
+/* Takes back what hypervisor_place_tpm made, of a guest that has ended; the
+ * folder stays. */
+void hypervisor_forget_tpm(struct hypervisor *h, const char *uuid);
+
 /* Starts a transient domain. -EEXIST when that UUID runs already. */
 int hypervisor_start(struct hypervisor *h, const char *xml,
 		     struct error *error);
@@ -81,6 +87,13 @@ enum hypervisor_state hypervisor_state(struct hypervisor *h, const char *uuid);
 /* The live definition, expanded by libvirt; free() it. */
 int hypervisor_live_xml(struct hypervisor *h, const char *uuid, char **xml,
 			struct error *error);
+
+/*
+ * Reads size bytes of the guest's memory from a physical address on, while it
+ * runs: what it writes meanwhile may be torn. -ENOENT: it does not run.
+ */
+int hypervisor_peek(struct hypervisor *h, const char *uuid, uint64_t address,
+		    void *data, size_t size, struct error *error);
 
 /*
  * A new connected stream socket to the guest's SPICE server, for one channel,

@@ -25,6 +25,7 @@ struct probe_report {
 	size_t size;
 	unsigned start_ms;  /* until QEMU ran */
 	unsigned report_ms; /* until the report was read */
+	unsigned total_ms;  /* until nothing of the probe was left */
 };
 
 struct probe_record {

@@ -9,6 +9,7 @@
 #include "daemon/control.h"
 #include "daemon/folder.h"
 #include "daemon/log.h"
+#include "daemon/probe_run.h"
 #include "daemon/units.h"
 
 #define COLUMNS \
@@ -310,8 +311,10 @@ int vaults_recover(struct control *control, struct error *error)
 				   CATALOGUE_NONE, take_listed, &whole, error);
 	for (size_t i = 0; r >= 0 && i < half.count; i++)
 		remove_half_made(control, &half.vaults[i]);
-	for (size_t i = 0; r >= 0 && i < whole.count; i++)
+	for (size_t i = 0; r >= 0 && i < whole.count; i++) {
+		probe_clean(control, whole.vaults[i].uuid);
 		agree(control, &whole.vaults[i]);
+	}
 	list_release(&half);
 	list_release(&whole);
 	return r < 0 ? (int)r : 0;
