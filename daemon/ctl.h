@@ -164,6 +164,7 @@ int ctl_vault_show(struct ctl *ctl, struct error *error);
 int ctl_vault_start(struct ctl *ctl, struct error *error);
 int ctl_vault_stop(struct ctl *ctl, struct error *error);
 int ctl_vault_delete(struct ctl *ctl, struct error *error);
+int ctl_vault_identity(struct ctl *ctl, struct error *error);
 int ctl_vault_policy(struct ctl *ctl, struct error *error);
 int ctl_session_list(struct ctl *ctl, struct error *error);
 int ctl_session_show(struct ctl *ctl, struct error *error);

@@ -1,0 +1,167 @@
+# The identity probe: what it reads of a BIOS and of a UEFI vault with a TPM is
+# the same each time and the same as a Linux guest sees; the licensed disk is
+# not touched, nothing stays behind, and a killed QEMU is told.
+. "$SRCDIR/tests/scenario/lib.sh"
+
+# probe NAME OUTPUT: with its times.
+probe()
+{
+	ctl --json vault identity "$1" >"$work/$2" || return 1
+	jq -r '"# '"$1"': QEMU after \(.start_ms) ms, report after \(
+		.report_ms) ms, gone after \(.total_ms) ms, \(.fields | length) fields"' "$work/$2"
+}
+
+# field FILE NAME: its value.
+field()
+{
+	jq -r --arg n "$2" '.fields[] | select(.name == $n).value' "$work/$1"
+}
+
+# differences FILE FILE CLASS...: lines of fields of these classes.
+differs()
+{
+	jq -r '.fields[] | "\(.class) \(.name)=\(.value)"' "$work/$1" |
+		grep -v "^masked" >"$work/before"
+	jq -r '.fields[] | "\(.class) \(.name)=\(.value)"' "$work/$2" |
+		grep -v "^masked" >"$work/after"
+	diff "$work/before" "$work/after"
+}
+
+# sees VAULT FILE LINUX PROBE...: the player's field is the probe's.
+sees()
+{
+	sees_vault=$1
+	sees_file=$2
+	shift 2
+	while [ $# -gt 0 ]; do
+		linux=$(serial "$sees_vault" | tr -d '\r' |
+			sed -n "s/^PLAYER field name=$1 value=\"\(.*\)\"/\1/p" |
+			head -1)
+		inside=$(field "$sees_file" "$2")
+		echo "$1: \"$linux\", $2: \"$inside\""
+		[ -n "$linux" ] && [ "$linux" = "$inside" ] || return 1
+		shift 2
+	done
+}
+
+sees_all()
+{
+	sees "$1" "$2" system-vendor smbios.1.manufacturer \
+		system-product smbios.1.product \
+		system-serial smbios.1.serial system-uuid smbios.1.uuid \
+		board-serial smbios.2.serial chassis-serial smbios.3.serial \
+		bios-vendor smbios.0.vendor bios-version smbios.0.version \
+		cpu-vendor cpu.vendor cpu-signature cpuid.00000001.eax \
+		cpu-brand cpu.brand disk-model disk.0.model \
+		disk-serial disk.0.serial disk-firmware disk.0.firmware \
+		mac nic.0.mac
+}
+
+# untouched NAME: nothing of the probe is there, the disk is as it was.
+folder_of()
+{
+	echo "$state/vaults/$(ctl --json vault show "$1" | jq -r .uuid)"
+}
+stamp()
+{
+	find "$(folder_of "$1")" -type f \
+		-exec stat -c '%n %s %Y %Z %i' {} + | sort
+	find "$(folder_of "$1")/disks" -type f -exec sha256sum {} +
+}
+same_stamp()
+{
+	stamp "$1" >"$work/stamp"
+	diff "$work/$1.stamp" "$work/stamp"
+}
+no_probe_left()
+{
+	! pgrep -f "qemu-system.*$work/.*/probe/" &&
+		! pgrep -f "swtpm.*$work" &&
+		[ -z "$(find "$state" -name probe)" ] &&
+		[ "$(find "$state" -path '*lib/swtpm/*' | wc -l)" -le 1 ]
+}
+
+refused()
+{
+	ctl vault identity "$1" >"$work/out" 2>"$work/err" && return 1
+	cat "$work/out" "$work/err"
+	[ ! -s "$work/out" ] && [ "$(wc -l <"$work/err")" = 1 ] &&
+		grep -q "$2" "$work/err"
+}
+
+guest_build || bail "the guest could not be built"
+daemon_start || bail "the daemon did not start"
+vault_create bios >/dev/null || bail "no vault"
+cp "$lesson" "$work/uefi.qcow2"
+ctl vault create uefi --memory 512M --cpus 2 --firmware uefi --tpm \
+	--disk "$work/uefi.qcow2" --kernel "$kernel" --initrd "$initrd" \
+	--cmdline "$cmdline" >/dev/null || bail "no UEFI vault"
+
+# A BIOS vault.
+stamp bios >"$work/bios.stamp"
+ok "a BIOS vault is probed" probe bios bios1 && cat "$work/ok.out"
+ok "again" probe bios bios2 && cat "$work/ok.out"
+ok "no field differs" differs bios1 bios2
+ok "the disk is not touched" same_stamp bios
+ok "nothing is left behind" no_probe_left
+
+ok "its report can be had as it came" ctl vault identity bios --raw "$work/raw"
+ok "with what a seal needs" grep -qa RSDT "$work/raw"
+
+# A Linux guest in it, and refusals while it runs.
+ctl vault start bios >/dev/null
+ok "the player says what it sees" \
+	wait_for 60 serial_says bios '^PLAYER \(activated\|playing\)'
+ok "it sees what the probe saw" sees_all bios bios1
+ok "a running vault is not probed" refused bios 'it runs; stop it'
+ctl vault stop bios --force >/dev/null
+
+# A UEFI vault: its TPM comes into being with its first start.
+ok "a TPM without a state is told" refused uefi 'start it once'
+ctl vault start uefi >/dev/null
+ok "its first start makes one" wait_for 20 \
+	test -s "$(folder_of uefi)/tpm/tpm2/tpm2-00.permall"
+# Firmware and Linux take long without KVM.
+[ -z "${TORTURE:-}" ] ||
+	ok "the player says what it sees under UEFI" \
+		wait_for 120 serial_says uefi '^PLAYER \(activated\|playing\)'
+ctl vault stop uefi --force >/dev/null
+stamp uefi >"$work/uefi.stamp"
+ok "a UEFI vault is probed" probe uefi uefi1 && cat "$work/ok.out"
+ok "again" probe uefi uefi2 && cat "$work/ok.out"
+ok "no field differs" differs uefi1 uefi2
+[ -z "${TORTURE:-}" ] || ok "the player saw the same" sees_all uefi uefi1
+has_tpm()
+{
+	[ "$(field uefi1 tpm.ek | wc -c)" -gt 500 ] &&
+		[ "$(field uefi1 tpm.pcr.sha256.00 | wc -c)" = 65 ] &&
+		[ -n "$(field uefi1 uefi.vendor)" ]
+}
+ok "it has the TPM's key and PCRs, and the firmware's vendor" has_tpm
+ok "disk, variables and TPM are not touched" same_stamp uefi
+ok "nothing is left behind" no_probe_left
+
+# QEMU is killed while the firmware is at work.
+ctl vault identity uefi >"$work/out" 2>"$work/err" &
+killed=$!
+wait_for 20 pgrep -f "qemu-system.*$work/.*/probe/"
+sleep 0.5
+kill -9 "$(pgrep -f "qemu-system.*$work/.*/probe/")"
+told()
+{
+	wait $killed
+	[ $? = 1 ] && cat "$work/err" && [ "$(wc -l <"$work/err")" = 1 ] &&
+		grep -q 'QEMU ended during the probe' "$work/err"
+}
+ok "a killed QEMU is told" told
+ok "nothing is left of that" no_probe_left
+
+# The daemon is killed: the next one clears away.
+ctl vault identity uefi >/dev/null 2>&1 &
+wait_for 20 pgrep -f "qemu-system.*$work/.*/probe/"
+kill -9 "$daemon_pid"
+wait "$daemon_pid" 2>/dev/null
+ok "a killed daemon comes back" daemon_start
+ok "and clears the probe away" no_probe_left
+ok "the vault is whole" same_stamp uefi
+finish
