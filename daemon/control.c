@@ -36,6 +36,7 @@
 #include "daemon/job.h"
 #include "daemon/listen.h"
 #include "daemon/log.h"
+#include "daemon/network.h"
 #include "daemon/operations.h"
 #include "daemon/session.h"
 #include "daemon/session_live.h"
@@ -278,8 +279,10 @@ static int start(struct control *control, struct error *error)
 	    !(r = accelerator_new(&control->accelerator, control->catalogue,
 				  &control->config, error)) &&
 	    !(r = vaults_new(&control->vaults, error)) &&
+	    !(r = network_new(&control->network, error)) &&
 	    !(r = open_hypervisor(control, error)) &&
 	    !(r = vaults_recover(control, error)) &&
+	    !(r = network_start(control, error)) &&
 	    !(r = sessions_new(&control->sessions, error)) &&
 	    !(r = jobs_new(&control->jobs, control, error))) {
 		session_remove_orphans(control);
@@ -299,7 +302,9 @@ static void stop(struct control *control, bool quit)
 	control->gateway = NULL;
 	jobs_free(control->jobs);
 	sessions_free(control->sessions);
+	network_stop(control->network);
 	hypervisor_free(control->hypervisor);
+	network_free(control->network);
 	vaults_free(control->vaults);
 	accelerator_free(control->accelerator);
 	events_free(control->events);

@@ -156,6 +156,12 @@ int ctl_look_stats(struct ctl *ctl, json_t **stats, struct error *error);
 /* ctl_stats.c: that, printed. */
 int ctl_print_stats(struct ctl *ctl, struct error *error);
 
+/* Does METHOD on /api/v1/vaults/NAME+tail; the first argument is the name. */
+int ctl_vault_call(struct ctl *ctl, const char *method, const char *tail,
+		   json_t *body, json_t **answer, struct error *error);
+/* A line about a vault's network. */
+void ctl_network_print(const json_t *network);
+
 /* --- commands --------------------------------------------------------- */
 
 int ctl_vault_create(struct ctl *ctl, struct error *error);
@@ -166,6 +172,7 @@ int ctl_vault_stop(struct ctl *ctl, struct error *error);
 int ctl_vault_delete(struct ctl *ctl, struct error *error);
 int ctl_vault_identity(struct ctl *ctl, struct error *error);
 int ctl_vault_policy(struct ctl *ctl, struct error *error);
+int ctl_vault_network(struct ctl *ctl, struct error *error);
 int ctl_session_list(struct ctl *ctl, struct error *error);
 int ctl_session_show(struct ctl *ctl, struct error *error);
 int ctl_session_kill(struct ctl *ctl, struct error *error);

@@ -249,15 +249,15 @@ static void show(const json_t *vault)
 		  json_is_true(json_object_get(identity, "sealed"))
 			  ? ctl_text(identity, "digest")
 			  : "not sealed");
+	ctl_network_print(json_object_get(vault, "network"));
 	ctl_print("%-12s %lld live", "sessions",
 		  (long long)ctl_number(vault, "sessions_live"));
 	ctl_print("policy");
 	show_policy(json_object_get(vault, "policy"));
 }
 
-/* Does METHOD on /api/v1/vaults/NAME+tail. */
-static int on_vault(struct ctl *ctl, const char *method, const char *tail,
-		    json_t *body, json_t **answer, struct error *error)
+int ctl_vault_call(struct ctl *ctl, const char *method, const char *tail,
+		   json_t *body, json_t **answer, struct error *error)
 {
 	char *name = ctl_path("%s", ctl->arguments[0]), *path = NULL;
 	int result;
@@ -273,7 +273,7 @@ static int on_vault(struct ctl *ctl, const char *method, const char *tail,
 int ctl_vault_show(struct ctl *ctl, struct error *error)
 {
 	json_t *vault;
-	int result = on_vault(ctl, "GET", "", NULL, &vault, error);
+	int result = ctl_vault_call(ctl, "GET", "", NULL, &vault, error);
 
 	if (result)
 		return result;
@@ -291,7 +291,7 @@ int ctl_vault_start(struct ctl *ctl, struct error *error)
 {
 	const char *kind;
 	json_t *vault;
-	int result = on_vault(ctl, "POST", "/start", NULL, &vault, error);
+	int result = ctl_vault_call(ctl, "POST", "/start", NULL, &vault, error);
 
 	if (result)
 		return result;
@@ -315,7 +315,7 @@ int ctl_vault_stop(struct ctl *ctl, struct error *error)
 
 	if (ctl_option(ctl, "force"))
 		json_object_set_new(body, "force", json_true());
-	result = on_vault(ctl, "POST", "/stop", body, &vault, error);
+	result = ctl_vault_call(ctl, "POST", "/stop", body, &vault, error);
 	if (result)
 		return result;
 	if (ctl->json)
@@ -341,7 +341,7 @@ int ctl_vault_delete(struct ctl *ctl, struct error *error)
 		 "Delete vault %s with its disk, for good?", ctl->arguments[0]);
 	if (!ctl_confirm(ctl, question))
 		return error_set(error, ECANCELED, "nothing was deleted");
-	result = on_vault(ctl, "DELETE", "", NULL, &answer, error);
+	result = ctl_vault_call(ctl, "DELETE", "", NULL, &answer, error);
 	if (result)
 		return result;
 	if (ctl->json)
@@ -372,9 +372,9 @@ int ctl_vault_policy(struct ctl *ctl, struct error *error)
 				     (size_t)(equals - ctl->arguments[i]),
 				     json_string(equals + 1));
 	}
-	result = ctl->count > 1 ? on_vault(ctl, "PATCH", "/policy", body,
+	result = ctl->count > 1 ? ctl_vault_call(ctl, "PATCH", "/policy", body,
 					   &policy, error)
-				: on_vault(ctl, "GET", "/policy", NULL, &policy,
+				: ctl_vault_call(ctl, "GET", "/policy", NULL, &policy,
 					   error);
 	if (ctl->count == 1)
 		json_decref(body);

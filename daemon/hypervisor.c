@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <jansson.h>
+#include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
@@ -634,6 +636,101 @@ int hypervisor_open_graphics(struct hypervisor *h, const char *uuid, int *fd,
 		}
 		close(pair[1]);
 	}
+	virDomainFree(domain);
+	return result;
+}
+
+/*
+ * One QMP command, with a descriptor or -1. *missing tells that QEMU knows no
+ * such device, which is an error only when missing is NULL.
+ */
+static int monitor(virDomainPtr domain, const char *command, int fd,
+		   bool *missing, struct error *error)
+{
+	const char *text, *kind;
+	char *answer = NULL;
+	json_t *json, *failed;
+	int result = 0;
+
+	if (virDomainQemuMonitorCommandWithFiles(domain, command, fd >= 0, &fd,
+						 NULL, NULL, &answer, 0) < 0)
+		return library_error(error);
+	json = json_loads(answer, 0, NULL);
+	free(answer);
+	failed = json_object_get(json, "error");
+	kind = json_string_value(json_object_get(failed, "class"));
+	text = json_string_value(json_object_get(failed, "desc"));
+	if (failed && missing && kind && strcmp(kind, "DeviceNotFound") == 0)
+		*missing = true;
+	else if (!json || failed)
+		result = error_set(error, EIO, "QEMU said: %s",
+				   text ? text : "nothing that is JSON");
+	json_decref(json);
+	return result;
+}
+
+/* The port first: the other end of a netdev that goes must not be in use. */
+static int unplug(virDomainPtr domain, struct error *error)
+{
+	bool missing;
+	int result = monitor(domain,
+			     "{\"execute\": \"netdev_del\", \"arguments\": "
+			     "{\"id\": \"window\"}}",
+			     -1, &missing, error);
+
+	if (result == 0)
+		result = monitor(domain,
+				 "{\"execute\": \"netdev_del\", "
+				 "\"arguments\": {\"id\": \"window-way\"}}",
+				 -1, &missing, error);
+	return result;
+}
+
+int hypervisor_unplug_network(struct hypervisor *h, const char *uuid,
+			      struct error *error)
+{
+	virDomainPtr domain;
+	int result = get_domain(h, uuid, &domain, error);
+
+	if (result < 0)
+		return result;
+	result = unplug(domain, error);
+	virDomainFree(domain);
+	return result;
+}
+
+/* Not the newer netdev "stream": QEMU 7.2 looks for its descriptor in a thread
+ * that knows no monitor, and does not find it. */
+int hypervisor_plug_network(struct hypervisor *h, const char *uuid, int fd,
+			    struct error *error)
+{
+	virDomainPtr domain;
+	int result = get_domain(h, uuid, &domain, error);
+
+	if (result < 0)
+		return result;
+	result = unplug(domain, error);
+	if (result == 0)
+		result = monitor(domain,
+				 "{\"execute\": \"getfd\", \"arguments\": "
+				 "{\"fdname\": \"window-fd\"}}",
+				 fd, NULL, error);
+	if (result == 0)
+		result = monitor(domain,
+				 "{\"execute\": \"netdev_add\", "
+				 "\"arguments\": {\"type\": \"socket\", "
+				 "\"id\": \"window-way\", \"fd\": "
+				 "\"window-fd\"}}",
+				 -1, NULL, error);
+	if (result == 0)
+		result = monitor(domain,
+				 "{\"execute\": \"netdev_add\", "
+				 "\"arguments\": {\"type\": \"hubport\", "
+				 "\"id\": \"window\", \"hubid\": 0, "
+				 "\"netdev\": \"window-way\"}}",
+				 -1, NULL, error);
+	if (result < 0)
+		unplug(domain, NULL);
 	virDomainFree(domain);
 	return result;
 }

@@ -103,4 +103,15 @@ int hypervisor_peek(struct hypervisor *h, const char *uuid, uint64_t address,
 int hypervisor_open_graphics(struct hypervisor *h, const char *uuid, int *fd,
 			     struct error *error);
 
+/*
+ * Plugs a network into the hub of the guest's network card (see
+ * domain_devices.c): a connected stream socket of frames, each behind its
+ * length, that stays the caller's. One at a time.
+ */
+int hypervisor_plug_network(struct hypervisor *h, const char *uuid, int fd,
+			    struct error *error);
+/* Unplugs it; 0 too when there is none. -ENOENT: the guest does not run. */
+int hypervisor_unplug_network(struct hypervisor *h, const char *uuid,
+			      struct error *error);
+
 #endif

@@ -51,7 +51,8 @@ struct operation_answer {
  *   {"seq": 17, "at": "2026-01-31T12:00:00.000Z", "type": "vault.state", …}
  * Types: vault.state, vault.created, vault.deleted, session.started,
  * session.progress, session.ended, ticket.made, ticket.refused,
- * link.refused, job.progress, job.ended, gateway.restarted.
+ * link.refused, job.progress, job.ended, gateway.restarted, network.opened,
+ * network.closed.
  * All but the two .progress are stored in the audit log.
  */
 

@@ -15,6 +15,7 @@
 #include "daemon/supervisor.h"
 #include "daemon/hypervisor.h"
 #include "daemon/job.h"
+#include "daemon/network.h"
 #include "daemon/operations_query.h"
 #include "daemon/session_live.h"
 #include "daemon/units.h"
@@ -209,6 +210,12 @@ int operation_doctor(struct control *control, const struct operation_call *call,
 	check_hypervisor(control, checks);
 	check_program(checks, "emulator", control->config.emulator,
 		      "qemu-system-x86");
+	if (access(NETWORK_HELPER, X_OK))
+		check(checks, "passt", "warning",
+		      "activation windows (vault network) need it",
+		      "apt-get install passt");
+	else
+		check(checks, "passt", "ok", NETWORK_HELPER, NULL);
 	check_program(checks, "qemu-img", "/usr/bin/qemu-img", "qemu-utils");
 	check_gateway(control, checks);
 	check_space(control, checks);

@@ -44,6 +44,8 @@ static void become(const struct spawn *spawn, char *const *arguments,
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	if (spawn->alarm_s)
+		alarm(spawn->alarm_s);
 	execv(spawn->program ? spawn->program : "/proc/self/exe", arguments);
 	_exit(127);
 }
@@ -54,7 +56,8 @@ int spawn_self(const struct spawn *spawn, pid_t *pid, struct error *error)
 	pid_t parent = getpid();
 	unsigned n = 0;
 
-	arguments[n++] = (char *)"mediavmd";
+	arguments[n++] =
+		(char *)(spawn->program ? spawn->program : "mediavmd");
 	for (; spawn->arguments[n - 1]; n++) {
 		if (n > ARGUMENTS)
 			return error_set(error, -E2BIG, "too many arguments");

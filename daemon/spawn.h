@@ -19,6 +19,8 @@ struct spawn {
 	unsigned fd_count;
 	/* It is killed when the calling thread ends. */
 	bool dies_with_us;
+	/* It is ended by SIGALRM after so many seconds; 0: never. */
+	unsigned alarm_s;
 };
 
 /* stdin is /dev/null, stdout and stderr are ours. */

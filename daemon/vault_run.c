@@ -16,6 +16,7 @@
 #include "daemon/instance.h"
 #include "daemon/supervisor.h"
 #include "daemon/log.h"
+#include "daemon/network.h"
 #include "daemon/spice_probe.h"
 #include "daemon/units.h"
 
@@ -80,6 +81,7 @@ void vault_changed(void *data, const char *uuid, enum hypervisor_state state,
 		post_state(control, vault.name,
 			   state == HYPERVISOR_CRASHED ? "crashed" : "stopped",
 			   why);
+		network_look(control);
 		break;
 	default:
 		break;
@@ -233,6 +235,7 @@ int vault_start(struct control *control, const char *name, struct error *error)
 		r = error_set(error, -EEXIST, "it runs already");
 		vaults_unlock(control->vaults, vault.uuid);
 	} else if (!r) {
+		network_forget(control, vault.uuid);
 		post_state(control, name, "starting", NULL);
 		r = start(control, &vault, error);
 		vaults_unlock(control->vaults, vault.uuid);

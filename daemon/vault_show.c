@@ -12,6 +12,7 @@
 #include "daemon/domain.h"
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
+#include "daemon/network.h"
 #include "daemon/units.h"
 
 #define DEFINITION_MAX (1 << 20)
@@ -143,7 +144,7 @@ json_t *vault_json(struct control *control, const struct vault *vault)
 {
 	json_t *json = json_pack(
 		"{s:s, s:s, s:s, s:o, s:o, s:o, s:{s:b, s:n, s:n, s:[]}, s:o, "
-		"s:I}",
+		"s:I, s:o}",
 		"name", vault->name, "uuid", vault->uuid, "state",
 		state_name(control, vault), "created_at",
 		units_time_json(vault->created_at), "started_at",
@@ -151,7 +152,8 @@ json_t *vault_json(struct control *control, const struct vault *vault)
 		accelerator_of(control, vault), "identity", "sealed", 0,
 		"digest", "checked_at", "drift", "policy",
 		vault_policy_json(&vault->policy), "sessions_live",
-		(json_int_t)live_sessions(control, vault->uuid));
+		(json_int_t)live_sessions(control, vault->uuid), "network",
+		network_json(control, vault->uuid));
 
 	if (vault->why[0])
 		json_object_set_new(json, "why", json_string(vault->why));

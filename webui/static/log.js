@@ -11,6 +11,8 @@ const texts = {
 		: `${e.vault} is ${e.state}`,
 	'vault.created': (e) => `${e.vault} was made`,
 	'vault.deleted': (e) => `${e.vault} was deleted`,
+	'network.opened': (e) => `${e.vault} has a way out`,
+	'network.closed': (e) => `${e.vault} has no way out any more`,
 	'session.started': (e) => `${e.client} watches ${e.vault}` +
 		(e.view_only ? ', view only' : ''),
 	'session.ended': (e) => `session of ${e.vault} ended`,

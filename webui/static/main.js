@@ -9,7 +9,8 @@ const link = document.getElementById('link');
 const footer = document.getElementById('footer');
 
 const eventTypes = [
-	'vault.state', 'vault.created', 'vault.deleted', 'session.started',
+	'vault.state', 'vault.created', 'vault.deleted', 'network.opened',
+	'network.closed', 'session.started',
 	'session.progress', 'session.ended', 'ticket.made', 'ticket.refused',
 	'link.refused', 'job.progress', 'job.ended', 'gateway.restarted',
 ];

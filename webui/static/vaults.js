@@ -232,6 +232,11 @@ function policyForm(name, policy) {
 	return form;
 }
 
+function network({state, until}) {
+	return state === 'on' ? ['on until ', time(until)]
+		: ['off: a link, and nothing behind it'];
+}
+
 function describe(vault) {
 	return facts(
 		['State', pill(vault.state), vault.why ? ` ${vault.why}` : ''],
@@ -244,6 +249,7 @@ function describe(vault) {
 		vault.disk?.format && ['Disk', `${vault.disk.format}, ` +
 			`${size(vault.disk.actual_size)} used`],
 		['MAC', vault.mac || '–'],
+		vault.network && ['Network', ...network(vault.network)],
 		['UUID', h('code', {}, vault.uuid)],
 		['Identity', vault.identity.sealed
 			? h('code', {}, vault.identity.digest) : 'not sealed'],
