@@ -30,4 +30,45 @@ optional_end:
 	.ascii ".data\0\0\0"
 	.long data_size, data_start, data_in_file, data_start, 0, 0, 0
 	.long 0xc0000040		/* data, read, write */
+
+/*
+ * With Secure Boot the firmware runs no application that is not signed, but
+ * still what looks like a Linux kernel with an EFI handover entry (Linux's
+ * Documentation/x86/boot.rst; OVMF's LoadLinuxLib): it loads what follows the
+ * "setup sectors", our headers, and jumps 512 bytes behind the offset.
+ */
+	.org 0x1f1
+	.byte 7				/* sectors of headers, but one */
+	.org 0x1fe
+	.word 0xaa55, 0x66eb		/* a jump over this header */
+	.ascii "HdrS"
+	.word 0x20c
+	.org 0x211
+	.byte 1				/* loaded high */
+	.org 0x22c
+	.long 0xffffffff, 0x1000	/* initrd's end; alignment */
+	.byte 1, 12			/* relocatable, least alignment 2^12 */
+	.word 0x0b			/* 64 bits, anywhere, handover */
+	.long 2048			/* command line */
+	.org 0x258
+	.quad 0x1000000			/* likes to be here */
+	.long loaded_size, handover_offset
+
+/* (rdi image, rsi system table, rdx parameters of Linux) */
+	.section .handover, "ax"
+	.globl handover
+handover:
+	mov %rdi, %r8
+	cld
+	lea bss_start(%rip), %rdi	/* nobody has cleared it */
+	mov $bss_size, %ecx
+	xor %eax, %eax
+	rep stosb
+	mov %r8, %rcx
+	mov %rsi, %rdx
+	and $-16, %rsp
+	sub $32, %rsp
+	call uefi_main
+1:	hlt
+	jmp 1b
 	.section .note.GNU-stack, "", @progbits

@@ -141,6 +141,20 @@ ok "it has the TPM's key and PCRs, and the firmware's vendor" has_tpm
 ok "disk, variables and TPM are not touched" same_stamp uefi
 ok "nothing is left behind" no_probe_left
 
+# With Secure Boot the firmware takes it for a Linux kernel.
+secure_boot()
+{
+	ctl vault create secure --memory 512M --firmware uefi --tpm --os win10 \
+		--disk-size 1G && ctl vault start secure &&
+		wait_for 20 test -s \
+			"$(folder_of secure)/tpm/tpm2/tpm2-00.permall" &&
+		ctl vault stop secure --force &&
+		probe secure secure1 && probe secure secure2 &&
+		differs secure1 secure2 &&
+		[ -n "$(field secure1 uefi.variable.PK)" ]
+}
+[ -z "${TORTURE:-}" ] || ok "a vault with Secure Boot is probed" secure_boot
+
 # QEMU is killed while the firmware is at work.
 ctl vault identity uefi >"$work/out" 2>"$work/err" &
 killed=$!

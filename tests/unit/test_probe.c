@@ -461,6 +461,8 @@ static void both_programs_are_built(void **state)
 	assert_string_equal(efi->name, "probe.efi");
 	assert_memory_equal(efi->data, "MZ", 2);
 	assert_memory_equal(efi->data + 0x40, "PE\0\0\x64\x86", 6);
+	/* and a Linux kernel, for Secure Boot */
+	assert_memory_equal(efi->data + 0x202, "HdrS", 4);
 	assert_true(efi->size % 4096 == 0 && efi->size < 65536);
 }
 
