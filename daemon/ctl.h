@@ -173,6 +173,7 @@ int ctl_vault_delete(struct ctl *ctl, struct error *error);
 int ctl_vault_identity(struct ctl *ctl, struct error *error);
 int ctl_vault_policy(struct ctl *ctl, struct error *error);
 int ctl_vault_network(struct ctl *ctl, struct error *error);
+int ctl_vault_snapshot(struct ctl *ctl, struct error *error);
 int ctl_session_list(struct ctl *ctl, struct error *error);
 int ctl_session_show(struct ctl *ctl, struct error *error);
 int ctl_session_kill(struct ctl *ctl, struct error *error);

@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,7 +28,10 @@
 #include "recorder/bytes.h"
 
 #define OUTPUT_MAX (1 << 20)
+#define MAP_MAX (256u << 20)
 #define SECONDS_MAX 60
+#define SECONDS_LONG (24 * 3600) /* of what moves whole images */
+#define SPACE_MARGIN (UINT64_C(64) << 20)
 #define MEMORY_MAX (UINT64_C(2) << 30) /* address space of qemu-img */
 #define COPY_STEP (UINT64_C(64) << 20)
 
@@ -82,12 +86,12 @@ static int milliseconds_left(const struct timespec *end)
 }
 
 /* Reads to the end of the pipe. */
-static int read_output(int fd, struct buffer *text)
+static int read_output(int fd, struct buffer *text, int seconds)
 {
 	struct timespec end;
 
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += SECONDS_MAX;
+	end.tv_sec += seconds;
 	for (;;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		int left = milliseconds_left(&end);
@@ -109,7 +113,7 @@ static int read_output(int fd, struct buffer *text)
 }
 
 static int run_to_end(char *const argv[], struct buffer *text, int pipe_fds[2],
-		      struct error *error)
+		      int seconds, struct error *error)
 {
 	int result, status = 0;
 	pid_t pid;
@@ -120,7 +124,7 @@ static int run_to_end(char *const argv[], struct buffer *text, int pipe_fds[2],
 		return error_errno(error, result,
 				   "cannot run /usr/bin/qemu-img; install the "
 				   "package qemu-utils");
-	result = read_output(pipe_fds[0], text);
+	result = read_output(pipe_fds[0], text, seconds);
 	if (result < 0)
 		kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -138,17 +142,23 @@ static int run_to_end(char *const argv[], struct buffer *text, int pipe_fds[2],
 }
 
 /* Runs qemu-img; what it printed is in text, with a NUL behind it. */
-static int qemu_img(char *const argv[], struct buffer *text,
-		    struct error *error)
+static int qemu_img_for(char *const argv[], struct buffer *text, int seconds,
+			struct error *error)
 {
 	int pipe_fds[2], result;
 
-	text->limit = OUTPUT_MAX;
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return error_errno(error, errno, "cannot make a pipe");
-	result = run_to_end(argv, text, pipe_fds, error);
+	result = run_to_end(argv, text, pipe_fds, seconds, error);
 	close(pipe_fds[0]);
 	return result;
+}
+
+static int qemu_img(char *const argv[], struct buffer *text,
+		    struct error *error)
+{
+	text->limit = OUTPUT_MAX;
+	return qemu_img_for(argv, text, SECONDS_MAX, error);
 }
 
 static int check_backing(const char *path, json_t *info, struct error *error)
@@ -235,8 +245,7 @@ int disk_inspect(const char *path, struct disk_info *info, struct error *error)
 	buffer_free(&text);
 	free(name);
 	/* What qemu-img does not know it calls raw. */
-	if (result == 0 && strcmp(info->format, "raw") == 0 &&
-	    st.st_size % 512)
+	if (result == 0 && strcmp(info->format, "raw") == 0 && st.st_size % 512)
 		result = error_set(error, EINVAL,
 				   "%s is no disk image: it is of no format "
 				   "that qemu-img knows, and a raw image is a "
@@ -410,4 +419,140 @@ int disk_size(const char *path, const char *format, uint64_t *size,
 	if (fd >= 0)
 		close(fd);
 	return result;
+}
+
+/* qemu-img on one image, its last argument; what it prints is not needed. */
+static int run_on(char *const argv[], const char *path, bool is_long,
+		  struct error *error)
+{
+	struct buffer text = {.limit = OUTPUT_MAX};
+	char *words[16], *name = file_name(path);
+	unsigned n = 0;
+	int result;
+
+	if (!name)
+		return error_set(error, ENOMEM, "out of memory");
+	for (; argv[n]; n++)
+		words[n] = argv[n];
+	words[n] = name;
+	words[n + 1] = NULL;
+	result = qemu_img_for(words, &text,
+			      is_long ? SECONDS_LONG : SECONDS_MAX, error);
+	if (result < 0)
+		error_prefix(error, "image %s", path);
+	buffer_free(&text);
+	free(name);
+	return result;
+}
+
+int disk_create_on(const char *path, const char *backing, const char *format,
+		   uint64_t virtual_size, struct error *error)
+{
+	struct buffer text = {0};
+	char size[24], *name;
+	int result;
+
+	if (access(path, F_OK) == 0)
+		return error_set(error, EEXIST, "%s is there already", path);
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)virtual_size);
+	name = file_name(path);
+	if (!name)
+		return error_set(error, ENOMEM, "out of memory");
+	result = qemu_img((char *[]){"qemu-img", "create", "-q", "-u", "-f",
+				     "qcow2", "-b", (char *)backing, "-F",
+				     (char *)format, name, size, NULL},
+			  &text, error);
+	buffer_free(&text);
+	free(name);
+	if (result == 0 && chmod(path, 0600) < 0)
+		result = error_errno(error, errno, "image %s", path);
+	if (result == 0)
+		result = disk_sync(path, error);
+	if (result < 0)
+		error_prefix(error, "cannot make a new layer");
+	return result;
+}
+
+int disk_commit(const char *path, struct error *error)
+{
+	return run_on((char *[]){"qemu-img", "commit", "-q", "-d", "-f",
+				 "qcow2", NULL},
+		      path, true, error);
+}
+
+int disk_rebase(const char *path, const char *backing, const char *format,
+		struct error *error)
+{
+	if (!backing)
+		return run_on((char *[]){"qemu-img", "rebase", "-q", "-f",
+					 "qcow2", "-b", "", NULL},
+			      path, true, error);
+	return run_on((char *[]){"qemu-img", "rebase", "-q", "-f", "qcow2",
+				 "-b", (char *)backing, "-F", (char *)format,
+				 NULL},
+		      path, true, error);
+}
+
+int disk_rename_backing(const char *path, const char *backing,
+			const char *format, struct error *error)
+{
+	return run_on((char *[]){"qemu-img", "rebase", "-q", "-u", "-f",
+				 "qcow2", "-b", (char *)backing, "-F",
+				 (char *)format, NULL},
+		      path, false, error);
+}
+
+int disk_map(const char *path, const char *format, char **json,
+	     struct error *error)
+{
+	struct buffer text = {.limit = MAP_MAX};
+	char *name = file_name(path);
+	int result;
+
+	*json = NULL;
+	if (!name)
+		return error_set(error, ENOMEM, "out of memory");
+	result = qemu_img_for((char *[]){"qemu-img", "map", "--output=json",
+					 "-f", (char *)format, name, NULL},
+			      &text, SECONDS_LONG, error);
+	if (result == 0)
+		*json = (char *)text.data;
+	else
+		buffer_free(&text);
+	free(name);
+	return result;
+}
+
+uint64_t disk_actual_size(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
+int disk_check_space(const char *folder, uint64_t bytes, struct error *error)
+{
+	struct statvfs fs;
+	uint64_t left;
+
+	if (statvfs(folder, &fs) < 0)
+		return error_errno(error, errno, "cannot use %s", folder);
+	left = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (left >= bytes + SPACE_MARGIN)
+		return 0;
+	return error_set(error, ENOSPC,
+			 "it needs %llu MiB in %s, where %llu MiB are left: "
+			 "make room first",
+			 (unsigned long long)((bytes + SPACE_MARGIN) >> 20),
+			 folder, (unsigned long long)(left >> 20));
+}
+
+int disk_sync(const char *path, struct error *error)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int result = fd < 0 || fsync(fd) < 0 ? errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return result ? error_errno(error, result, "cannot sync %s", path) : 0;
 }

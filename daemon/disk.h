@@ -39,4 +39,44 @@ int disk_create(const char *path, uint64_t virtual_size, struct error *error);
  */
 int disk_copy(const char *from, const char *to, struct error *error);
 
+/*
+ * A new empty qcow2 image of that size on another one beside it, which is
+ * named without its folder and not looked at: it may be in use. -EEXIST.
+ */
+int disk_create_on(const char *path, const char *backing, const char *format,
+		   uint64_t virtual_size, struct error *error);
+
+/*
+ * Joins two images of which one stands on the other, both not in use. What a
+ * guest sees through either image that stands on top stays as it is at every
+ * moment; it can be interrupted and done again.
+ *
+ * disk_commit writes what `path` holds into its backing file; both then show
+ * the same. disk_rebase copies into `path` what it has from the image below,
+ * and puts it on that one's own backing file (NULL: on none).
+ */
+int disk_commit(const char *path, struct error *error);
+int disk_rebase(const char *path, const char *backing, const char *format,
+		struct error *error);
+
+/* Names another backing file that shows the same; copies nothing. */
+int disk_rename_backing(const char *path, const char *backing,
+			const char *format, struct error *error);
+
+/*
+ * Where the image holds something: JSON of `qemu-img map`, a list of objects
+ * start, length, depth, zero, …; free() it. -ENOMEM when that is over 256 MiB.
+ */
+int disk_map(const char *path, const char *format, char **json,
+	     struct error *error);
+
+/* Bytes that an image takes on the host; 0 when it is not there. */
+uint64_t disk_actual_size(const char *path);
+
+/* -ENOSPC unless the file system of a folder has that much left, and some. */
+int disk_check_space(const char *folder, uint64_t bytes, struct error *error);
+
+/* Makes what was written to a file last. */
+int disk_sync(const char *path, struct error *error);
+
 #endif

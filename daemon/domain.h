@@ -70,6 +70,11 @@ struct domain_stand_in {
 	const char *format;	/* of `with`: "raw" or "qcow2" */
 };
 
+/* One image of a disk; each stands on the next. */
+struct domain_layer {
+	const char *path, *format;
+};
+
 /* All but `emulator` may be left zero: it is then as the definition says. */
 struct domain_start {
 	bool kvm;
@@ -87,6 +92,9 @@ struct domain_start {
 	 * 16, 17, 19 and 32, one in each smbios-TYPE-HANDLE.bin.
 	 */
 	const char *seal;
+	/* The images of the first disk, the one that is written to first. */
+	const struct domain_layer *layers;
+	unsigned layer_count;
 	const char *pidfile;	/* QEMU holds a lock on it while it runs */
 	/*
 	 * For a probe: the program that is booted instead of the guest, beside

@@ -132,6 +132,8 @@ static int set_all(xmlNodePtr root, const struct domain_start *start,
 		set_folder(root, start->folder);
 	if (start->kernel)
 		result = domain_set_probe(root, start, error);
+	if (start->layer_count)
+		domain_set_layers(devices, start->layers, start->layer_count);
 	set_emulator(devices, start->emulator);
 	set_serial(devices, start->serial_log);
 	domain_set_graphics(devices);

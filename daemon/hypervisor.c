@@ -734,3 +734,178 @@ int hypervisor_plug_network(struct hypervisor *h, const char *uuid, int fd,
 	virDomainFree(domain);
 	return result;
 }
+
+static int set_running(struct hypervisor *h, const char *uuid, bool running,
+		       struct error *error)
+{
+	virDomainPtr domain;
+	int state, result = get_domain(h, uuid, &domain, error);
+
+	if (result < 0)
+		return result;
+	if (virDomainGetState(domain, &state, NULL, 0) < 0)
+		result = library_error(error);
+	else if ((state == VIR_DOMAIN_PAUSED) == running &&
+		 (running ? virDomainResume(domain)
+			  : virDomainSuspend(domain)) < 0)
+		result = library_error(error);
+	virDomainFree(domain);
+	return result;
+}
+
+int hypervisor_pause(struct hypervisor *h, const char *uuid,
+		     struct error *error)
+{
+	return set_running(h, uuid, false, error);
+}
+
+int hypervisor_resume(struct hypervisor *h, const char *uuid,
+		      struct error *error)
+{
+	return set_running(h, uuid, true, error);
+}
+
+/* Asks the guest's QEMU; *answer is what it returns. */
+static int ask(struct hypervisor *h, const char *uuid, const char *command,
+	       json_t *arguments, json_t **answer, struct error *error)
+{
+	json_t *json = json_pack("{s:s, s:o*}", "execute", command, "arguments",
+				 arguments);
+	char *text = json_dumps(json, JSON_COMPACT), *said = NULL;
+	virDomainPtr domain;
+	int result = get_domain(h, uuid, &domain, error);
+
+	*answer = NULL;
+	json_decref(json);
+	if (result == 0 &&
+	    virDomainQemuMonitorCommand(domain, text, &said, 0) < 0)
+		result = library_error(error);
+	if (result == 0 && !(*answer = json_loads(said, 0, NULL)))
+		result = error_set(error, EIO, "QEMU's answer is no JSON");
+	json = json_object_get(*answer, "error");
+	if (result == 0 && json)
+		result = error_set(
+			error, EIO, "QEMU: %s",
+			json_string_value(json_object_get(json, "desc")));
+	if (domain)
+		virDomainFree(domain);
+	free(text);
+	free(said);
+	return result;
+}
+
+/*
+ * Whether QEMU's name of an image means this file: a path, or what QEMU was
+ * told about the image, as "json:" and an object.
+ */
+static bool is_file(const char *name, const char *path)
+{
+	const json_t *file;
+	const char *inside;
+	json_t *json;
+	bool same;
+
+	if (!name || strncmp(name, "json:", 5) != 0)
+		return name && strcmp(name, path) == 0;
+	json = json_loads(name + 5, 0, NULL);
+	file = json_object_get(json, "file");
+	inside = json_string_value(
+		json_object_get(file ? file : json, "filename"));
+	same = inside && strcmp(inside, path) == 0;
+	json_decref(json);
+	return same;
+}
+
+/* The name of the node through which a drive writes to a file, or NULL. */
+static const char *node_of(const json_t *answer, const char *path)
+{
+	const json_t *list = json_object_get(answer, "return"), *drive;
+	size_t i;
+
+	json_array_foreach(list, i, drive)
+	{
+		const json_t *image = json_object_get(drive, "inserted");
+
+		if (is_file(json_string_value(json_object_get(image, "file")),
+			    path))
+			return json_string_value(
+				json_object_get(image, "node-name"));
+	}
+	return NULL;
+}
+
+int hypervisor_has_drive(struct hypervisor *h, const char *uuid,
+			 const char *path, bool *has, struct error *error)
+{
+	json_t *answer;
+	int result = ask(h, uuid, "query-block", NULL, &answer, error);
+
+	*has = result == 0 && node_of(answer, path);
+	json_decref(answer);
+	return result;
+}
+
+/* Opens an image by itself, without the one below it. */
+static int add_node(struct hypervisor *h, const char *uuid, const char *name,
+		    const char *path, struct error *error)
+{
+	json_t *answer;
+	int result =
+		ask(h, uuid, "blockdev-add",
+		    json_pack("{s:s, s:s, s:s, s:n, s:{s:s, s:s, s:s}}",
+			      "driver", "qcow2", "node-name", name, "discard",
+			      "unmap", "backing", "file", "driver", "file",
+			      "filename", path, "discard", "unmap"),
+		    &answer, error);
+
+	json_decref(answer);
+	return result;
+}
+
+static void remove_node(struct hypervisor *h, const char *uuid,
+			const char *name)
+{
+	json_t *answer;
+
+	ask(h, uuid, "blockdev-del", json_pack("{s:s}", "node-name", name),
+	    &answer, NULL);
+	json_decref(answer);
+}
+
+/*
+ * Through QEMU itself: libvirt's own way asks for a storage driver that the
+ * embedded one has not got, and what libvirt believes would be wrong after
+ * we are killed in the middle.
+ */
+int hypervisor_switch_disk(struct hypervisor *h, const char *uuid,
+			   const char *from, const char *to,
+			   struct error *error)
+{
+	const char *file = strrchr(to, '/');
+	const char *node;
+	json_t *answer, *done = NULL;
+	char name[32]; /* QEMU takes 31 characters */
+	int result = ask(h, uuid, "query-block", NULL, &answer, error);
+
+	if (result < 0)
+		return result;
+	snprintf(name, sizeof(name), "%.31s", file ? file + 1 : to);
+	node = node_of(answer, from);
+	if (!node)
+		result = error_set(error, EIO,
+				   "QEMU does not write to %s, as it should",
+				   from);
+	if (result == 0)
+		result = add_node(h, uuid, name, to, error);
+	if (result == 0) {
+		result = ask(
+			h, uuid, "blockdev-snapshot",
+			json_pack("{s:s, s:s}", "node", node, "overlay", name),
+			&done, error);
+		if (result < 0)
+			remove_node(h, uuid, name);
+	}
+	json_decref(done);
+	json_decref(answer);
+	return result;
+}

@@ -114,4 +114,29 @@ int hypervisor_plug_network(struct hypervisor *h, const char *uuid, int fd,
 int hypervisor_unplug_network(struct hypervisor *h, const char *uuid,
 			      struct error *error);
 
+/*
+ * Stops its processors; every write of its is then in its files, and so it
+ * stays until it is resumed. Both are 0 when it is so already.
+ */
+int hypervisor_pause(struct hypervisor *h, const char *uuid,
+		     struct error *error);
+int hypervisor_resume(struct hypervisor *h, const char *uuid,
+		      struct error *error);
+
+/*
+ * Whether the guest writes to this file as one of its drives, as QEMU itself
+ * says: whoever was killed while that changed, this is so.
+ */
+int hypervisor_has_drive(struct hypervisor *h, const char *uuid,
+			 const char *path, bool *has, struct error *error);
+
+/*
+ * Lets a paused guest go on in `to`, an empty qcow2 image that names the one
+ * that it has now (`from`) as its backing file; that one is not written to
+ * any more. What hypervisor_live_xml says of disks stays as it was.
+ */
+int hypervisor_switch_disk(struct hypervisor *h, const char *uuid,
+			   const char *from, const char *to,
+			   struct error *error);
+
 #endif

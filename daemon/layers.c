@@ -154,6 +154,7 @@ static bool take_all(const json_t *json, struct layers *layers)
 	json_int_t size = json_integer_value(json_object_get(json, "size"));
 	json_int_t next = json_integer_value(json_object_get(json, "next"));
 	bool good =
+		take(json, "base", layers->base, sizeof(layers->base)) &&
 		take(json, "active", layers->active, sizeof(layers->active)) &&
 		take(json, "parent", layers->parent, sizeof(layers->parent)) &&
 		take(json, "restore", layers->restore,
@@ -247,6 +248,7 @@ static int begin(struct layers *layers, const char *folder, const char *disk,
 	strcpy(base->file, name);
 	strcpy(base->format, info.format);
 	strcpy(layers->active, name);
+	strcpy(layers->base, name);
 	return 0;
 }
 
@@ -319,11 +321,12 @@ static json_t *as_json(const struct layers *layers)
 				  s->automatic, "running", s->running,
 				  "definition", s->definition));
 	}
-	return json_pack("{s:i, s:I, s:i, s:s, s:s, s:s, s:o, s:o}", "version",
-			 1, "size", (json_int_t)layers->size, "next",
-			 (int)layers->next, "active", layers->active, "parent",
-			 layers->parent, "restore", layers->restore, "layers",
-			 list, "snapshots", snapshots);
+	return json_pack("{s:i, s:s, s:I, s:i, s:s, s:s, s:s, s:o, s:o}",
+			 "version", 1, "base", layers->base, "size",
+			 (json_int_t)layers->size, "next", (int)layers->next,
+			 "active", layers->active, "parent", layers->parent,
+			 "restore", layers->restore, "layers", list,
+			 "snapshots", snapshots);
 }
 
 static int write_file(const char *folder, const char *name,
@@ -421,7 +424,8 @@ static int collect(const char *folder, const char *name,
 
 static bool is_left_disk(struct layers *layers, const char *name)
 {
-	return is_made(name) && !is_known_layer(layers, name);
+	return (is_made(name) || !strcmp(name, layers->base)) &&
+	       !is_known_layer(layers, name);
 }
 
 static bool is_left_digest(struct layers *layers, const char *name)

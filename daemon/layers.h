@@ -44,6 +44,7 @@ struct snapshot {
 struct layers {
 	uint64_t size;		      /* bytes that the guest sees */
 	unsigned next;		      /* number of the next new layer */
+	char base[LAYER_NAME_SIZE];   /* the definition's disk */
 	char active[LAYER_NAME_SIZE]; /* "" for a vault without a disk */
 	char parent[SNAPSHOT_NAME_SIZE];
 	/* NVRAM and TPM state of this one are still to be put back. */

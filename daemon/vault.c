@@ -10,6 +10,7 @@
 #include "daemon/folder.h"
 #include "daemon/log.h"
 #include "daemon/probe_run.h"
+#include "daemon/snapshot.h"
 #include "daemon/units.h"
 
 #define COLUMNS \
@@ -297,6 +298,16 @@ static void agree(struct control *control, const struct vault *vault)
 			      "it ended while the daemon was not running");
 }
 
+/* What goes wrong here is said again when somebody starts the vault. */
+static void recover_snapshots(struct control *control,
+			      const struct vault *vault)
+{
+	struct error error = {0};
+
+	if (snapshot_recover(control, vault, &error))
+		log_warning("vault %s: %s", vault->name, error.text);
+}
+
 int vaults_recover(struct control *control, struct error *error)
 {
 	struct list half = {0}, whole = {0};
@@ -314,6 +325,7 @@ int vaults_recover(struct control *control, struct error *error)
 	for (size_t i = 0; r >= 0 && i < whole.count; i++) {
 		probe_clean(control, whole.vaults[i].uuid);
 		agree(control, &whole.vaults[i]);
+		recover_snapshots(control, &whole.vaults[i]);
 	}
 	list_release(&half);
 	list_release(&whole);

@@ -17,6 +17,7 @@
 #include "daemon/supervisor.h"
 #include "daemon/log.h"
 #include "daemon/network.h"
+#include "daemon/snapshot.h"
 #include "daemon/spice_probe.h"
 #include "daemon/units.h"
 
@@ -112,16 +113,56 @@ static void learn_caps(struct control *control, struct vault *vault)
 		supervisor_learned(control, &caps);
 }
 
-static int check_disk(const char *xml, struct error *error)
-{
-	struct domain_facts facts;
-	int r = domain_read(xml, &facts, error);
+/* The layers of its disk, and their paths. */
+struct chain {
+	struct layers *layers;
+	struct domain_layer images[LAYERS_MAX];
+	char paths[LAYERS_MAX][PATH_MAX];
+	unsigned count;
+};
 
-	if (!r && facts.disk[0] && access(facts.disk, F_OK))
-		r = error_errno(error, errno,
-				"its disk %s is missing: put it back from a "
-				"backup",
-				facts.disk);
+static int read_chain(struct control *control, const struct vault *vault,
+		      struct chain *chain, struct error *error)
+{
+	char name[LAYER_NAME_SIZE + 8];
+	const struct layer *layer;
+	int r = snapshot_layers(control, vault, &chain->layers, error);
+
+	if (r)
+		return r;
+	layer = layers_find(chain->layers, chain->layers->active);
+	for (; layer; layer = layers_find(chain->layers, layer->backing)) {
+		char *path = chain->paths[chain->count];
+
+		snprintf(name, sizeof(name), "disks/%s", layer->file);
+		vault_path(control, vault->uuid, name, path);
+		if (access(path, F_OK))
+			return error_errno(error, errno,
+					   "its disk %s is missing: put it "
+					   "back from a backup",
+					   path);
+		chain->images[chain->count++] =
+			(struct domain_layer){path, layer->format};
+	}
+	return 0;
+}
+
+static int make_text(struct control *control, const struct vault *vault,
+		     const char *xml, struct domain_start *options, char **text,
+		     struct error *error)
+{
+	struct chain *chain = calloc(1, sizeof(*chain));
+	int r;
+
+	if (!chain)
+		return error_set(error, -ENOMEM, "no memory");
+	r = read_chain(control, vault, chain, error);
+	options->layers = chain->images;
+	options->layer_count = chain->count;
+	if (!r)
+		r = domain_for_start(xml, options, text, error);
+	free(chain->layers);
+	free(chain);
 	return r;
 }
 
@@ -181,7 +222,7 @@ static int prepare(struct control *control, const struct vault *vault, bool kvm,
 	if (!r)
 		options.pidfile = own_folder(pidfile, pidfile[0]);
 	if (!r)
-		r = domain_for_start(xml, &options, text, error);
+		r = make_text(control, vault, xml, &options, text, error);
 	free(xml);
 	return r;
 }
@@ -192,10 +233,10 @@ static int start(struct control *control, struct vault *vault,
 	char why[ACCELERATOR_WHY_SIZE];
 	bool kvm = accelerator_is_kvm(control->accelerator, why);
 	char *text = NULL;
-	int r = prepare(control, vault, kvm, &text, error);
+	int r = snapshot_recover(control, vault, error);
 
 	if (!r)
-		r = check_disk(text, error);
+		r = prepare(control, vault, kvm, &text, error);
 	if (!r)
 		r = place_tpm(control, vault, text, error);
 	if (!r)

@@ -13,6 +13,7 @@
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
 #include "daemon/network.h"
+#include "daemon/snapshot.h"
 #include "daemon/units.h"
 
 #define DEFINITION_MAX (1 << 20)
@@ -108,6 +109,7 @@ static void add_hardware(struct control *control, const struct vault *vault,
 			 json_t *json)
 {
 	struct domain_facts facts;
+	struct snapshot_disk disk;
 	char path[PATH_MAX], *xml;
 
 	vault_path(control, vault->uuid, "domain.xml", path);
@@ -121,7 +123,8 @@ static void add_hardware(struct control *control, const struct vault *vault,
 				  (int)facts.cpus, "heads", (int)facts.heads,
 				  "cpu", facts.cpu_model, "machine",
 				  facts.machine, "mac", facts.mac));
-		json_object_set_new(json, "disk", disk_json(vault, facts.disk));
+		snapshot_active(control, vault, &disk, NULL);
+		json_object_set_new(json, "disk", disk_json(vault, disk.path));
 	}
 	free(xml);
 }
