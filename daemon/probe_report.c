@@ -54,8 +54,6 @@ static int take(struct bytes *b, struct probe_record *record)
 	record->index = bytes_le16(b);
 	record->size = bytes_le32(b);
 	record->key = bytes_le64(b);
-	if (b->bad || record->size > bytes_left(b))
-		return -EPROTO;
 	record->bytes = bytes_take(b, record->size);
 	bytes_take(b, -record->size & 7);
 	return b->bad ? -EPROTO : 1;
