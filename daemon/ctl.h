@@ -165,6 +165,7 @@ void ctl_network_print(const json_t *network);
 /* --- commands --------------------------------------------------------- */
 
 int ctl_vault_create(struct ctl *ctl, struct error *error);
+int ctl_vault_adopt(struct ctl *ctl, struct error *error);
 int ctl_vault_list(struct ctl *ctl, struct error *error);
 int ctl_vault_show(struct ctl *ctl, struct error *error);
 int ctl_vault_start(struct ctl *ctl, struct error *error);

@@ -120,16 +120,6 @@ int domain_add_seal(xmlNodePtr root, const char *folder, struct error *error)
 	return 0;
 }
 
-static void drop(xmlNodePtr parent, const char *name)
-{
-	xmlNodePtr node;
-
-	while ((node = domain_text_child(parent, name))) {
-		xmlUnlinkNode(node);
-		xmlFreeNode(node);
-	}
-}
-
 static bool is_cdrom(xmlNodePtr disk)
 {
 	xmlChar *device = xmlGetProp(disk, BAD_CAST "device");
@@ -149,7 +139,7 @@ static int replace_disk(xmlNodePtr disk, const struct domain_start *start,
 	unsigned i;
 
 	if (is_cdrom(disk)) {
-		drop(disk, "source");
+		domain_text_drop(disk, "source");
 		return 0;
 	}
 	path = source ? xmlGetProp(source, BAD_CAST "file") : NULL;
@@ -165,7 +155,7 @@ static int replace_disk(xmlNodePtr disk, const struct domain_start *start,
 		return result;
 	}
 	xmlFree(path);
-	drop(disk, "backingStore");
+	domain_text_drop(disk, "backingStore");
 	domain_text_append(disk, "<backingStore/>");
 	domain_text_fill(disk, "source", "file", start->stand_ins[i].with);
 	if (!domain_text_child(disk, "driver"))
@@ -215,9 +205,9 @@ int domain_set_probe(xmlNodePtr root, const struct domain_start *start,
 
 	if (!os)
 		return error_set(error, EINVAL, "the definition has no <os>");
-	drop(os, "kernel");
-	drop(os, "initrd");
-	drop(os, "cmdline");
+	domain_text_drop(os, "kernel");
+	domain_text_drop(os, "initrd");
+	domain_text_drop(os, "cmdline");
 	domain_text_append(os, "<kernel/>");
 	domain_text_fill(os, "kernel", NULL, start->kernel);
 	if (domain_text_child(os, "nvram")) {

@@ -74,6 +74,35 @@ xmlNodePtr domain_text_next(xmlNodePtr node)
 	return find(node->next, (const char *)node->name);
 }
 
+const char *domain_text_get(xmlNodePtr node, const char *name)
+{
+	static _Thread_local char texts[10][120];
+	static _Thread_local unsigned next;
+	char *text = texts[next++ % 10];
+	xmlChar *value = node ? xmlGetProp(node, BAD_CAST name) : NULL;
+
+	snprintf(text, sizeof(texts[0]), "%s", value ? (char *)value : "");
+	xmlFree(value);
+	return text;
+}
+
+bool domain_text_is(xmlNodePtr node, const char *name, const char *value)
+{
+	return strcmp(domain_text_get(node, name), value) == 0;
+}
+
+unsigned domain_text_drop(xmlNodePtr parent, const char *name)
+{
+	xmlNodePtr node;
+	unsigned n = 0;
+
+	for (; (node = domain_text_child(parent, name)); n++) {
+		xmlUnlinkNode(node);
+		xmlFreeNode(node);
+	}
+	return n;
+}
+
 xmlNodePtr domain_text_append(xmlNodePtr parent, const char *text)
 {
 	xmlNodePtr list = NULL;

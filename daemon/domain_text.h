@@ -4,6 +4,7 @@
 #ifndef DAEMON_DOMAIN_TEXT_H
 #define DAEMON_DOMAIN_TEXT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <libxml/tree.h>
@@ -27,6 +28,18 @@ xmlNodePtr domain_text_child(xmlNodePtr parent, const char *name);
 
 /* Next sibling of the same name. */
 xmlNodePtr domain_text_next(xmlNodePtr node);
+
+/*
+ * An attribute of a node or of none, cut to 119 bytes, "" where it lacks. Of a
+ * thread the last ten stay.
+ */
+const char *domain_text_get(xmlNodePtr node, const char *name);
+
+/* The attribute has that value; "" stands for none. */
+bool domain_text_is(xmlNodePtr node, const char *name, const char *value);
+
+/* Removes all children of that name; how many there were. */
+unsigned domain_text_drop(xmlNodePtr parent, const char *name);
 
 /*
  * Appends elements given as text, one of ours and not of anybody else's;

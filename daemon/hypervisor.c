@@ -444,6 +444,75 @@ int hypervisor_machine(struct hypervisor *h, const char *emulator,
 	return result;
 }
 
+int hypervisor_expand(struct hypervisor *h, const char *xml, char **expanded,
+		      struct error *error)
+{
+	virConnectPtr connection;
+	virDomainPtr domain;
+	int result = get_connection(h, &connection, error);
+
+	*expanded = NULL;
+	if (result < 0)
+		return result;
+	domain = virDomainDefineXMLFlags(connection, xml, 0);
+	if (domain)
+		*expanded =
+			virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+	if (!*expanded)
+		result = library_error(error);
+	if (domain) {
+		virDomainUndefineFlags(domain,
+				       VIR_DOMAIN_UNDEFINE_KEEP_NVRAM |
+					       VIR_DOMAIN_UNDEFINE_KEEP_TPM);
+		virDomainFree(domain);
+	}
+	virConnectClose(connection);
+	return result;
+}
+
+static int foreign_xml(virConnectPtr connection, const char *name, char **xml,
+		       struct error *error)
+{
+	virDomainPtr domain = virDomainLookupByName(connection, name);
+	int result = 0;
+
+	if (!domain)
+		return error_set(error, ENOENT, "there is no domain %s (%s)",
+				 name, virGetLastErrorMessage());
+	if (virDomainIsActive(domain) == 1)
+		result = error_set(error, EBUSY,
+				   "the domain %s runs; shut it down first",
+				   name);
+	else if (!(*xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE)))
+		result = library_error(error);
+	virDomainFree(domain);
+	return result;
+}
+
+int hypervisor_foreign_xml(const char *uri, const char *domain, char **xml,
+			   struct error *error)
+{
+	virConnectPtr connection;
+	int result;
+
+	*xml = NULL;
+	if (strcmp(uri, "embed") == 0 || strstr(uri, "///embed"))
+		return error_set(error, EINVAL,
+				 "another libvirt such as qemu:///system is "
+				 "needed, not %s",
+				 uri);
+	connection = virConnectOpenReadOnly(uri);
+	if (!connection)
+		result = library_error(error);
+	else
+		result = foreign_xml(connection, domain, xml, error);
+	if (connection)
+		virConnectClose(connection);
+	if (result < 0)
+		error_prefix(error, "libvirt at %s", uri);
+	return result;
+}
+
 int hypervisor_place_tpm(struct hypervisor *h, const char *uuid,
 			 const char *folder, struct error *error)
 {

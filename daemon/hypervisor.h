@@ -62,6 +62,20 @@ int hypervisor_machine(struct hypervisor *h, const char *emulator,
 		       char *machine, unsigned size, struct error *error);
 
 /*
+ * A definition as libvirt completes it: addresses, controllers, the versioned
+ * machine type. Nothing is started and nothing stays defined. free() it.
+ */
+int hypervisor_expand(struct hypervisor *h, const char *xml, char **expanded,
+		      struct error *error);
+
+/*
+ * The definition of a domain of another libvirt, "embed" excepted, without its
+ * passwords; free() it. -ENOENT; -EBUSY when it runs.
+ */
+int hypervisor_foreign_xml(const char *uri, const char *domain, char **xml,
+			   struct error *error);
+
+/*
  * Has the TPM of a guest keep its state in the folder, which is there; call it
  * before the start. Only the embedded driver can: with another URI, -ENOTSUP,
  * and the state stays where libvirt keeps it.

@@ -66,6 +66,34 @@ int operation_vault_create(struct control *control,
 	return r ? r : show(control, spec.name, answer, error);
 }
 
+int operation_vault_adopt(struct control *control,
+			  const struct operation_call *call,
+			  struct operation_answer *answer, struct error *error)
+{
+	struct vault_adoption adoption = {.who = call->who};
+	const struct body_member members[] = {
+		{"name", BODY_TEXT, &adoption.name},
+		{"xml", BODY_TEXT, &adoption.xml},
+		{"domain", BODY_TEXT, &adoption.domain},
+		{"uri", BODY_TEXT, &adoption.uri},
+		{"tpm_state", BODY_TEXT, &adoption.tpm_state},
+		{"in_place", BODY_BOOL, &adoption.in_place},
+	};
+	json_t *report;
+	int r = BODY_READ(call, members, error);
+
+	if (!r)
+		r = vault_adopt(control, &adoption, &report, error);
+	if (r)
+		return r;
+	r = show(control, json_string_value(json_object_get(report, "name")),
+		 answer, error);
+	if (!r)
+		json_object_set(answer->json, "adoption", report);
+	json_decref(report);
+	return r;
+}
+
 int operation_vault_delete(struct control *control,
 			   const struct operation_call *call,
 			   struct operation_answer *answer, struct error *error)

@@ -45,6 +45,16 @@ struct vault_spec {
 	const char *who;
 };
 
+/* What vault_adopt is told. Texts are borrowed; NULL: not given. */
+struct vault_adoption {
+	const char *name;          /* NULL: the domain's */
+	const char *xml;           /* the definition, or: */
+	const char *domain, *uri;  /* a domain of a libvirt (qemu:///system) */
+	const char *tpm_state;     /* folder of swtpm's state of this guest */
+	bool in_place;             /* disks and media stay where they are */
+	const char *who;
+};
+
 int vaults_new(struct vaults **vaults, struct error *error);
 void vaults_free(struct vaults *vaults);
 
@@ -65,6 +75,12 @@ void vault_path(const struct control *control, const char *uuid,
 
 int vault_create(struct control *control, const struct vault_spec *spec,
 		 struct error *error);
+/*
+ * Takes a domain over without changing its identity. *report is an object: name,
+ * changed and unpinned (arrays of sentences).
+ */
+int vault_adopt(struct control *control, const struct vault_adoption *adoption,
+		json_t **report, struct error *error);
 int vault_start(struct control *control, const char *name, struct error *error);
 int vault_stop(struct control *control, const char *name, bool force,
 	       struct error *error);

@@ -20,6 +20,7 @@
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
 #include "daemon/units.h"
+#include "daemon/vault_make.h"
 
 #define MIB (1ull << 20)
 #define DEFAULT_MEMORY (2048 * MIB)
@@ -124,14 +125,13 @@ static void make_uuid(char uuid[37])
 		 b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
-static int insert(struct control *control, const struct vault_spec *spec,
-		  const char *uuid, struct error *error)
+int vault_insert(struct control *control, const char *name, const char *uuid,
+		 struct error *error)
 {
 	int64_t r = catalogue_write(
 		control->catalogue,
 		"INSERT INTO vault (uuid, name, created_at) VALUES (?, ?, ?)",
-		CATALOGUE_VALUES(catalogue_text(uuid),
-				 catalogue_text(spec->name),
+		CATALOGUE_VALUES(catalogue_text(uuid), catalogue_text(name),
 				 catalogue_int(units_now_us())),
 		NULL, NULL, error);
 
@@ -139,7 +139,26 @@ static int insert(struct control *control, const struct vault_spec *spec,
 		return error_set(error, -EEXIST,
 				 "there is a vault \"%s\" already: choose "
 				 "another name",
-				 spec->name);
+				 name);
+	return r < 0 ? (int)r : 0;
+}
+
+int vault_mark_ready(struct control *control, const char *uuid, json_t *spec,
+		     struct error *error)
+{
+	char *text = json_dumps(spec, JSON_COMPACT);
+	int64_t r;
+
+	json_decref(spec);
+	if (!text)
+		return error_set(error, -EINVAL, "os or iso is not UTF-8");
+	r = catalogue_write(
+		control->catalogue,
+		"UPDATE vault SET ready = 1, spec = ? "
+		"WHERE uuid = ?",
+		CATALOGUE_VALUES(catalogue_text(text), catalogue_text(uuid)),
+		NULL, NULL, error);
+	free(text);
 	return r < 0 ? (int)r : 0;
 }
 
@@ -156,24 +175,12 @@ static int mark_ready(struct control *control, const struct vault_spec *spec,
 					    disk->format, "virtual_size",
 					    (json_int_t)disk->virtual_size)
 				: NULL);
-	char *text = json_dumps(json, JSON_COMPACT);
-	int64_t r;
 
-	json_decref(json);
-	if (!text)
-		return error_set(error, -EINVAL, "os or iso is not UTF-8");
-	r = catalogue_write(
-		control->catalogue,
-		"UPDATE vault SET ready = 1, spec = ? "
-		"WHERE uuid = ?",
-		CATALOGUE_VALUES(catalogue_text(text), catalogue_text(uuid)),
-		NULL, NULL, error);
-	free(text);
-	return r < 0 ? (int)r : 0;
+	return vault_mark_ready(control, uuid, json, error);
 }
 
-static int make_folders(struct control *control, const char *uuid,
-			struct error *error)
+int vault_make_folders(struct control *control, const char *uuid,
+		       struct error *error)
 {
 	static const char *const names[] = {NULL,  "disks", "nvram",
 					    "tpm", "boot",  "fw"};
@@ -300,7 +307,7 @@ static int fill(struct control *control, const struct vault_spec *spec,
 		const char *uuid, struct error *error)
 {
 	struct parts *parts = calloc(1, sizeof(*parts));
-	int r = parts ? make_folders(control, uuid, error)
+	int r = parts ? vault_make_folders(control, uuid, error)
 		      : error_set(error, -ENOMEM, "no memory");
 
 	if (!r)
@@ -324,27 +331,34 @@ static int fill(struct control *control, const struct vault_spec *spec,
 	return r;
 }
 
+void vault_undo(struct control *control, const char *uuid)
+{
+	char path[PATH_MAX];
+
+	vault_path(control, uuid, NULL, path);
+	/* What can't be removed now is at the next start. */
+	if (!folder_remove(path, NULL))
+		catalogue_write(control->catalogue,
+				"DELETE FROM vault WHERE uuid = ?",
+				CATALOGUE_VALUES(catalogue_text(uuid)), NULL,
+				NULL, NULL);
+}
+
 int vault_create(struct control *control, const struct vault_spec *spec,
 		 struct error *error)
 {
-	char uuid[37], path[PATH_MAX];
+	char uuid[37];
 	int r = check(spec, error);
 
 	if (r)
 		return r;
 	make_uuid(uuid);
-	r = insert(control, spec, uuid, error);
+	r = vault_insert(control, spec->name, uuid, error);
 	if (r)
 		return r;
 	r = fill(control, spec, uuid, error);
 	if (r) {
-		vault_path(control, uuid, NULL, path);
-		/* What can't be removed now is at the next start. */
-		if (!folder_remove(path, NULL))
-			catalogue_write(control->catalogue,
-					"DELETE FROM vault WHERE uuid = ?",
-					CATALOGUE_VALUES(catalogue_text(uuid)),
-					NULL, NULL, NULL);
+		vault_undo(control, uuid);
 		return r;
 	}
 	events_post(control->events, "vault.created", spec->name,

@@ -52,6 +52,7 @@ static int say(const struct operation_call *call,
 GENERIC(doctor)
 GENERIC(vault_list)
 GENERIC(vault_create)
+GENERIC(vault_adopt)
 GENERIC(vault_show)
 GENERIC(vault_delete)
 GENERIC(vault_stop)
