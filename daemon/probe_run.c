@@ -17,12 +17,10 @@
 #include "daemon/disk.h"
 #include "daemon/domain.h"
 #include "daemon/domain_text.h"
-#include "daemon/firmware.h"
 #include "daemon/folder.h"
 #include "daemon/vault.h"
 #include "schema/embed.h"
 
-#define DEFINITION_MAX (1 << 20)
 #define DISKS_MAX 16
 /* Software KVMs interpret firmware; a real one needs less than 3 s. */
 #define REPORT_SECONDS 120
@@ -242,39 +240,27 @@ static unsigned ms_since(const struct timespec *start)
 /* As the guest itself would be started, then with the probe in its place. */
 static int define(struct run *run, char **text, struct error *error)
 {
-	char why[ACCELERATOR_WHY_SIZE], path[PATH_MAX], folder[PATH_MAX];
-	char firmware[PATH_MAX], seal[PATH_MAX];
+	char why[ACCELERATOR_WHY_SIZE];
 	struct domain_start start = {
 		.kvm = accelerator_is_kvm(run->control->accelerator, why),
 		.emulator = run->control->config.emulator,
-		.folder = folder,
+		.kernel = run->kernel,
+		.stand_ins = run->stand_ins,
+		.uuid = run->uuid,
 	};
-	char *xml = NULL, *guest = NULL;
+	char *guest = NULL;
 	int r;
 
 	*text = NULL;
-	vault_path(run->control, run->vault->uuid, NULL, folder);
-	vault_path(run->control, run->vault->uuid, "fw", firmware);
-	vault_path(run->control, run->vault->uuid, "seal", seal);
-	start.firmware = firmware_is_there(firmware) ? firmware : NULL;
-	start.seal = access(seal, F_OK) ? NULL : seal;
-	vault_path(run->control, run->vault->uuid, "domain.xml", path);
-	r = folder_read(path, DEFINITION_MAX, &xml, error);
-	if (!r)
-		r = domain_for_start(xml, &start, &guest, error);
+	r = vault_start_text(run->control, run->vault, start.kvm, &guest,
+			     error);
 	if (!r)
 		r = make_parts(run, guest, error);
 	if (!r) {
-		start.kernel = run->kernel;
-		start.stand_ins = run->stand_ins;
 		start.stand_in_count = run->disks;
 		start.nvram = run->uefi ? run->nvram : NULL;
-		start.uuid = run->uuid;
-		/* are there already */
-		start.firmware = start.seal = NULL;
 		r = domain_for_start(guest, &start, text, error);
 	}
-	free(xml);
 	free(guest);
 	return r;
 }

@@ -100,6 +100,10 @@ json_t *vault_policy_json(const struct policy *policy);
 /* All vaults, by name; a negative errno when the catalogue fails. */
 int vault_list(struct control *control, json_t **list, struct error *error);
 
+/* What a start gives to the hypervisor; free() it. -EBUSY: see instance.h. */
+int vault_start_text(struct control *control, const struct vault *vault,
+		     bool kvm, char **text, struct error *error);
+
 /* Vaults that are being started; vault_run.c's. */
 bool vaults_is_starting(struct vaults *vaults, const char *uuid);
 /* -EBUSY when it is being changed by another; end with vaults_unlock. */

@@ -195,9 +195,8 @@ static int place_tpm(struct control *control, const struct vault *vault,
 	return r;
 }
 
-/* The text of a start; free() it. */
-static int prepare(struct control *control, const struct vault *vault, bool kvm,
-		   char **text, struct error *error)
+int vault_start_text(struct control *control, const struct vault *vault,
+		     bool kvm, char **text, struct error *error)
 {
 	char path[PATH_MAX], log[PATH_MAX], folder[PATH_MAX], pidfile[PATH_MAX];
 	char firmware[PATH_MAX], seal[PATH_MAX], *xml = NULL;
@@ -236,7 +235,7 @@ static int start(struct control *control, struct vault *vault,
 	int r = snapshot_recover(control, vault, error);
 
 	if (!r)
-		r = prepare(control, vault, kvm, &text, error);
+		r = vault_start_text(control, vault, kvm, &text, error);
 	if (!r)
 		r = place_tpm(control, vault, text, error);
 	if (!r)

@@ -105,6 +105,12 @@ ok "no field differs" differs bios1 bios2
 ok "the disk is not touched" same_stamp bios
 ok "nothing is left behind" no_probe_left
 
+after_snapshot()
+{
+	ctl vault snapshot bios create one && probe bios bios3 &&
+		differs bios1 bios3
+}
+ok "a snapshot changes nothing" after_snapshot
 ok "its report can be had as it came" ctl vault identity bios --raw "$work/raw"
 ok "with what a seal needs" grep -qa RSDT "$work/raw"
 
