@@ -159,6 +159,9 @@ int ctl_print_stats(struct ctl *ctl, struct error *error);
 /* Does METHOD on /api/v1/vaults/NAME+tail; the first argument is the name. */
 int ctl_vault_call(struct ctl *ctl, const char *method, const char *tail,
 		   json_t *body, json_t **answer, struct error *error);
+/* The rest of an attached vault. */
+void ctl_attach_print(const json_t *vault);
+void ctl_policy_print(const json_t *policy);
 /* A line about a vault's network. */
 void ctl_network_print(const json_t *network);
 
@@ -173,6 +176,7 @@ int ctl_vault_stop(struct ctl *ctl, struct error *error);
 int ctl_vault_delete(struct ctl *ctl, struct error *error);
 int ctl_vault_identity(struct ctl *ctl, struct error *error);
 int ctl_vault_policy(struct ctl *ctl, struct error *error);
+int ctl_vault_attach(struct ctl *ctl, struct error *error);
 int ctl_vault_network(struct ctl *ctl, struct error *error);
 int ctl_vault_snapshot(struct ctl *ctl, struct error *error);
 int ctl_session_list(struct ctl *ctl, struct error *error);

@@ -180,7 +180,7 @@ static void show_line(const char *key, const char *value)
 		ctl_print("%-12s %s", key, value);
 }
 
-static void show_policy(const json_t *policy)
+void ctl_policy_print(const json_t *policy)
 {
 	const char *key;
 	json_t *value;
@@ -242,6 +242,10 @@ static void show(const json_t *vault)
 	if (ctl_text(vault, "created_at")[0])
 		show_line("made",
 			  ctl_time(ctl_text(vault, "created_at"), text));
+	if (strcmp(ctl_text(vault, "kind"), "attached") == 0) {
+		ctl_attach_print(vault);
+		return;
+	}
 	show_line("accelerator", ctl_text(accelerator, "kind"));
 	show_line("", ctl_text(accelerator, "why"));
 	show_hardware(vault);
@@ -253,7 +257,7 @@ static void show(const json_t *vault)
 	ctl_print("%-12s %lld live", "sessions",
 		  (long long)ctl_number(vault, "sessions_live"));
 	ctl_print("policy");
-	show_policy(json_object_get(vault, "policy"));
+	ctl_policy_print(json_object_get(vault, "policy"));
 }
 
 int ctl_vault_call(struct ctl *ctl, const char *method, const char *tail,
@@ -383,7 +387,7 @@ int ctl_vault_policy(struct ctl *ctl, struct error *error)
 	if (ctl->json)
 		ctl_print_json(policy);
 	else
-		show_policy(policy);
+		ctl_policy_print(policy);
 	json_decref(policy);
 	return 0;
 }

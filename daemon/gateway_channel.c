@@ -271,7 +271,8 @@ static int send_ticket(struct channel *ch)
 	static const uint8_t zeros[LINK_TICKET_SIZE];
 	uint8_t ticket[LINK_TICKET_SIZE], le[4];
 
-	if (link_ticket_encrypt(ch->reply.key, "", ticket, NULL) < 0)
+	if (link_ticket_encrypt(ch->reply.key, ch->session->password, ticket,
+				NULL) < 0)
 		return -1;
 	bytes_put_le32(le, SPICE_COMMON_CAP_AUTH_SPICE);
 	if (link_caps_test(&ch->reply.common,

@@ -72,6 +72,7 @@ static void free_session(struct session *s)
 	while (*at != s)
 		at = &(*at)->next;
 	*at = s->next;
+	explicit_bzero(s->password, sizeof(s->password));
 	gateway_loop_bury(&s->worker->loop, s);
 }
 
@@ -267,6 +268,7 @@ static struct session *new_session(struct gateway_worker *w,
 	memcpy(s->id, r->session, sizeof(s->id));
 	s->worker = w;
 	s->policy = r->policy;
+	memcpy(s->password, r->password, sizeof(s->password));
 	s->last_input = w->loop.now;
 	s->next = w->sessions;
 	w->sessions = s;

@@ -80,6 +80,7 @@ struct session {
 	struct gateway_worker *worker;
 	char id[IPC_ID_SIZE];
 	struct policy policy;
+	char password[LINK_PASSWORD_MAX + 1];	/* of the guest's server */
 	struct filter_rules rules;
 	struct capture_writer *writer;	/* NULL: not recorded */
 	bool is_behind;			/* the recording must catch up */

@@ -33,6 +33,7 @@ static const struct {
 	}
 	IPC_STRING(REDEEMED, redeemed, session),
 	IPC_STRING(REDEEMED, redeemed, vault),
+	IPC_STRING(REDEEMED, redeemed, password),
 	IPC_STRING(OPEN, open, session),
 	IPC_STRING(STATE, state, session),
 	IPC_STRING(SEAL, seal, session),

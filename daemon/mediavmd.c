@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/attach_tunnel.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/gateway.h"
@@ -141,5 +142,7 @@ int main(int argc, char **argv)
 		return gateway_main(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "job"))
 		return job_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "tunnel"))
+		return attach_tunnel_main(argc - 1, argv + 1);
 	return control_role(argc, argv);
 }

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/attach.h"
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/event.h"
@@ -314,6 +315,8 @@ static int check(struct control *control, const struct vault *vault,
 {
 	enum hypervisor_state state;
 
+	if (attach_is(vault))
+		return attach_refuse(vault, error);
 	if (ms < NETWORK_LEAST_MS || ms > NETWORK_MOST_MS)
 		return error_set(error, -EINVAL,
 				 "a window is open for 1s to 24h: say for how "

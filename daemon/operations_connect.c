@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/attach.h"
 #include "daemon/control.h"
 #include "daemon/event.h"
 #include "daemon/supervisor.h"
@@ -98,8 +99,10 @@ int operation_connect(struct control *control,
 		r = vault_find(control, call->path[0], &vault, error);
 	if (r)
 		return r;
-	state = hypervisor_state(control->hypervisor, vault.uuid);
-	if (state != HYPERVISOR_RUNNING && state != HYPERVISOR_PAUSED)
+	state = vault_state(control, &vault);
+	if (attach_is(&vault))
+		r = attach_check(control, &vault, error);
+	else if (state != HYPERVISOR_RUNNING && state != HYPERVISOR_PAUSED)
 		r = error_set(
 			error, -EBUSY,
 			"vault %s does not run: start it first (mediavmctl "

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "daemon/attach.h"
 #include "daemon/control.h"
 #include "daemon/operations_query.h"
 #include "daemon/vault.h"
@@ -92,6 +93,28 @@ int operation_vault_adopt(struct control *control,
 		json_object_set(answer->json, "adoption", report);
 	json_decref(report);
 	return r;
+}
+
+int operation_vault_attach(struct control *control,
+			   const struct operation_call *call,
+			   struct operation_answer *answer, struct error *error)
+{
+	struct attach_spec spec = {.who = call->who};
+	const struct body_member members[] = {
+		{"name", BODY_TEXT, &spec.name},
+		{"spice", BODY_TEXT, &spec.spice},
+		{"password", BODY_TEXT, &spec.password},
+		{"ca", BODY_TEXT, &spec.ca},
+	};
+	int r = BODY_READ(call, members, error);
+
+	if (!r && (!spec.name || !spec.spice))
+		r = error_set(error, -EINVAL,
+			      "an attached vault needs a name and spice, its "
+			      "endpoint");
+	if (!r)
+		r = attach_create(control, &spec, error);
+	return r ? r : show(control, spec.name, answer, error);
 }
 
 int operation_vault_delete(struct control *control,

@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "daemon/attach.h"
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/event.h"
@@ -145,8 +146,7 @@ static int begin(struct control *control, const struct vault *vault,
 		error_prefix(error, "it can't be recorded");
 		return r;
 	}
-	r = hypervisor_open_graphics(control->hypervisor, vault->uuid,
-				     &graphics, error);
+	r = vault_open_graphics(control, vault, &graphics, error);
 	if (!r)
 		r = session_insert(control, session, error);
 	if (r) {
@@ -184,6 +184,10 @@ static void redeem_vault(struct control *control,
 	snprintf(session.client, sizeof(session.client), "%s", client);
 	pthread_mutex_lock(gate);
 	r = admit(control, &vault, client, error.text, sizeof(error.text));
+	if (!r && attach_is(&vault))
+		r = attach_check(control, &vault, &error);
+	if (!r && attach_is(&vault))
+		r = attach_password(control, &vault, answer->password, &error);
 	if (!r)
 		r = begin(control, &vault, &session, fds, fd_count, &error);
 	if (!r)
@@ -278,6 +282,7 @@ void sessions_open(struct control *control, const struct ipc_open *open,
 		   struct ipc_opened *answer, int *fd)
 {
 	struct error error = {0};
+	struct vault vault;
 	struct live live;
 	int r;
 
@@ -290,9 +295,10 @@ void sessions_open(struct control *control, const struct ipc_open *open,
 	else if (live.is_replay)
 		r = job_replay_connect(control->jobs, open->session, fd,
 				       &error);
-	else
-		r = hypervisor_open_graphics(control->hypervisor, live.vault,
-					     fd, &error);
+	else if (!(r = vault_find_uuid(control, live.vault, &vault, &error))) {
+		r = vault_open_graphics(control, &vault, fd, &error);
+		vault_release(&vault);
+	}
 	if (r) {
 		answer->result = SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE;
 		log_warning("session %s: channel %u:%u: %s", open->session,

@@ -92,6 +92,7 @@ static void do_redeem(struct request *request)
 	}
 	while (fd_count)
 		close(fds[--fd_count]);
+	explicit_bzero(answer.password, sizeof(answer.password));
 }
 
 static void do_open(struct request *request)

@@ -89,6 +89,13 @@ int vault_delete(struct control *control, const char *name, const char *who,
 int vault_set_policy(struct control *control, const struct vault *vault,
 		     const struct policy *policy, struct error *error);
 
+/* Whether sessions can be had: the guest's, or an attached server's. */
+enum hypervisor_state vault_state(struct control *control,
+				  const struct vault *vault);
+/* A new connected socket to its SPICE server, for one channel. */
+int vault_open_graphics(struct control *control, const struct vault *vault,
+			int *fd, struct error *error);
+
 /* For hypervisor_options.changed; data is the struct control. */
 void vault_changed(void *data, const char *uuid, enum hypervisor_state state,
 		   const char *why);

@@ -110,7 +110,7 @@ static int check(const struct vault_spec *spec, struct error *error)
 	return r;
 }
 
-static void make_uuid(char uuid[37])
+void vault_make_uuid(char uuid[37])
 {
 	uint8_t b[16];
 
@@ -352,7 +352,7 @@ int vault_create(struct control *control, const struct vault_spec *spec,
 
 	if (r)
 		return r;
-	make_uuid(uuid);
+	vault_make_uuid(uuid);
 	r = vault_insert(control, spec->name, uuid, error);
 	if (r)
 		return r;

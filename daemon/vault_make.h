@@ -11,6 +11,9 @@
 
 struct control;
 
+/* A random one. */
+void vault_make_uuid(char uuid[37]);
+
 /* The row. -EEXIST: the name or the machine is there. */
 int vault_insert(struct control *control, const char *name, const char *uuid,
 		 struct error *error);

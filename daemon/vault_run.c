@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/accelerator.h"
+#include "daemon/attach.h"
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/domain.h"
@@ -263,6 +264,23 @@ static bool is_there(struct control *control, const char *uuid)
 	return state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED;
 }
 
+enum hypervisor_state vault_state(struct control *control,
+				  const struct vault *vault)
+{
+	if (!attach_is(vault))
+		return hypervisor_state(control->hypervisor, vault->uuid);
+	return attach_answers(vault) ? HYPERVISOR_RUNNING : HYPERVISOR_STOPPED;
+}
+
+int vault_open_graphics(struct control *control, const struct vault *vault,
+			int *fd, struct error *error)
+{
+	if (attach_is(vault))
+		return attach_open(control, vault, fd, error);
+	return hypervisor_open_graphics(control->hypervisor, vault->uuid, fd,
+					error);
+}
+
 int vault_start(struct control *control, const char *name, struct error *error)
 {
 	struct vault vault;
@@ -270,7 +288,9 @@ int vault_start(struct control *control, const char *name, struct error *error)
 
 	if (r)
 		return r;
-	r = vaults_lock(control->vaults, vault.uuid, true, error);
+	r = attach_refuse(&vault, error);
+	if (!r)
+		r = vaults_lock(control->vaults, vault.uuid, true, error);
 	if (!r && is_there(control, vault.uuid)) {
 		r = error_set(error, -EEXIST, "it runs already");
 		vaults_unlock(control->vaults, vault.uuid);
@@ -296,7 +316,10 @@ int vault_stop(struct control *control, const char *name, bool force,
 
 	if (r)
 		return r;
-	r = hypervisor_stop(control->hypervisor, vault.uuid, force, error);
+	r = attach_refuse(&vault, error);
+	if (!r)
+		r = hypervisor_stop(control->hypervisor, vault.uuid, force,
+				    error);
 	if (r)
 		error_prefix(error, "vault %s", name);
 	vault_release(&vault);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "daemon/accelerator.h"
+#include "daemon/attach.h"
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/domain.h"
@@ -35,7 +36,7 @@ json_t *vault_policy_json(const struct policy *policy)
 static const char *state_name(struct control *control,
 			      const struct vault *vault)
 {
-	switch (hypervisor_state(control->hypervisor, vault->uuid)) {
+	switch (vault_state(control, vault)) {
 	case HYPERVISOR_RUNNING:
 	case HYPERVISOR_PAUSED:
 		return "running";
@@ -158,6 +159,9 @@ json_t *vault_json(struct control *control, const struct vault *vault)
 		(json_int_t)live_sessions(control, vault->uuid), "network",
 		network_json(control, vault->uuid));
 
+	json_object_set_new(
+		json, "kind",
+		json_string(attach_is(vault) ? "attached" : "kept"));
 	if (vault->why[0])
 		json_object_set_new(json, "why", json_string(vault->why));
 	add_hardware(control, vault, json);

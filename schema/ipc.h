@@ -17,7 +17,7 @@
 #include "daemon/policy.h"
 #include "recorder/link.h"
 
-#define IPC_VERSION 1
+#define IPC_VERSION 2
 #define IPC_MAX_FDS 10
 #define IPC_MAX_LISTENERS 8
 #define IPC_MAX_CAPS 16
@@ -102,7 +102,7 @@ struct ipc_redeem {
 
 /*
  * fds when result is 0: the main channel's upstream (a connected stream
- * socket that speaks SPICE without TLS and takes any well-formed ticket),
+ * socket that speaks SPICE without TLS and takes a ticket with `password`),
  * then, when `recorded`, the empty capture file open for writing.
  */
 struct ipc_redeemed {
@@ -113,6 +113,7 @@ struct ipc_redeemed {
 	uint32_t view_only;	/* drop what would change the guest's input */
 	char session[IPC_ID_SIZE];
 	char vault[64];
+	char password[LINK_PASSWORD_MAX + 1];	/* of the server, or "" */
 	struct policy policy;
 };
 

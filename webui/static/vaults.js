@@ -55,10 +55,12 @@ function controls(name, place) {
 		const runs = vault.state === 'running';
 		const starts = vault.state === 'starting';
 
-		start.hidden = runs || starts;
+		const kept = vault.kind !== 'attached';
+
+		start.hidden = runs || starts || !kept;
 		link.hidden = !runs;
-		halt.hidden = !runs;
-		force.hidden = !runs && !starts;
+		halt.hidden = !runs || !kept;
+		force.hidden = !runs && !starts || !kept;
 	};
 	return element;
 }
@@ -101,7 +103,9 @@ function card(name) {
 		const live = vault.sessions_live;
 
 		state.replaceChildren(pill(vault.state));
-		about.replaceChildren(hardware(vault), h('br'),
+		about.replaceChildren(vault.kind === 'attached'
+			? `Attached: ${vault.spice}` : hardware(vault),
+			h('br'), vault.kind === 'attached' ? '' :
 			`${vault.state === 'running' ? 'Runs' : 'Would run'} ` +
 			`with ${accelerators[vault.accelerator?.kind] || '?'}`,
 			live ? ` · ${live} watching` : '');
@@ -238,6 +242,12 @@ function network({state, until}) {
 }
 
 function describe(vault) {
+	if (vault.kind === 'attached')
+		return facts(
+			['Attached', h('code', {}, vault.spice), vault.state ===
+				'running' ? ' answers' : ' does not answer'],
+			['UUID', h('code', {}, vault.uuid)],
+			vault.created_at && ['Made', time(vault.created_at)]);
 	return facts(
 		['State', pill(vault.state), vault.why ? ` ${vault.why}` : ''],
 		vault.started_at && ['Runs since', time(vault.started_at)],
@@ -292,8 +302,9 @@ export function vaultView(name) {
 		failure.clear();
 		about.replaceChildren(describe(vault));
 		buttons.update(vault);
-		erase.disabled = vault.state === 'running' ||
-			vault.state === 'starting';
+		erase.disabled = vault.kind !== 'attached' &&
+			(vault.state === 'running' ||
+			vault.state === 'starting');
 		erase.title = erase.disabled ? 'Stop it first' : '';
 		if (!policy.firstChild)
 			policy.append(policyForm(name, vault.policy));
