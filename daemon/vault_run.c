@@ -129,6 +129,12 @@ static int read_chain(struct control *control, const struct vault *vault,
 	const struct layer *layer;
 	int r = snapshot_layers(control, vault, &chain->layers, error);
 
+	/* A disk outside of the vault, as adopted in place: it has no layers.
+	 */
+	if (r == -ENOTSUP) {
+		error_clear(error);
+		return 0;
+	}
 	if (r)
 		return r;
 	layer = layers_find(chain->layers, chain->layers->active);
@@ -235,6 +241,11 @@ static int start(struct control *control, struct vault *vault,
 	char *text = NULL;
 	int r = snapshot_recover(control, vault, error);
 
+	/* Nor has a disk outside of the vault snapshots; see read_chain. */
+	if (r == -ENOTSUP) {
+		error_clear(error);
+		r = 0;
+	}
 	if (!r)
 		r = vault_start_text(control, vault, kvm, &text, error);
 	if (!r)

@@ -100,7 +100,7 @@ static int forget(void **state)
 static char *adopt(const char *xml)
 {
 	struct error e = {0};
-	char *plain, *text;
+	char *plain, *text = NULL;
 
 	if (domain_adopt(xml, &adoption, &plain, &e) < 0 ||
 	    domain_adopt_finish(plain, &adoption, &text, &e) < 0)
