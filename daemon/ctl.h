@@ -165,6 +165,9 @@ void ctl_policy_print(const json_t *policy);
 /* A line about a vault's network. */
 void ctl_network_print(const json_t *network);
 
+/* Shows how far a job is until it has ended; replaces *job. Ctrl-C leaves. */
+int ctl_wait_for_job(struct ctl *ctl, json_t **job, struct error *error);
+
 /* --- commands --------------------------------------------------------- */
 
 int ctl_vault_create(struct ctl *ctl, struct error *error);
@@ -179,6 +182,7 @@ int ctl_vault_policy(struct ctl *ctl, struct error *error);
 int ctl_vault_attach(struct ctl *ctl, struct error *error);
 int ctl_vault_network(struct ctl *ctl, struct error *error);
 int ctl_vault_snapshot(struct ctl *ctl, struct error *error);
+int ctl_vault_verify(struct ctl *ctl, struct error *error);
 int ctl_session_list(struct ctl *ctl, struct error *error);
 int ctl_session_show(struct ctl *ctl, struct error *error);
 int ctl_session_kill(struct ctl *ctl, struct error *error);

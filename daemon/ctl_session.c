@@ -229,7 +229,7 @@ static bool is_over(const json_t *job)
 }
 
 /* Replaces *job until it has ended. */
-static int wait_for_job(struct ctl *ctl, json_t **job, struct error *error)
+int ctl_wait_for_job(struct ctl *ctl, json_t **job, struct error *error)
 {
 	const struct timespec pause = {.tv_nsec = 200000000};
 	char *path = ctl_path("/api/v1/jobs/%s", ctl_text(*job, "id"));
@@ -356,7 +356,7 @@ int ctl_session_render(struct ctl *ctl, struct error *error)
 		json_object_set_new(body, "again", json_true());
 	result = on_session(ctl, "POST", "/render", body, &job, error);
 	if (!result && waits)
-		result = wait_for_job(ctl, &job, error);
+		result = ctl_wait_for_job(ctl, &job, error);
 	if (!result && separate)
 		result = fetch_of_job(ctl, job, file, error);
 	else if (!result && file)

@@ -57,6 +57,13 @@ int job_pipe(struct jobs *jobs, const char *kind, const char *look,
 int job_run(struct jobs *jobs, const char *kind, const char *look,
 	    const char *session, int output, struct error *error);
 
+/*
+ * Verifies every frozen layer of a vault's disk, in a thread of its own. The
+ * job fails when something has changed; its error says what.
+ */
+int job_verify(struct jobs *jobs, const char *vault, char id[JOB_ID_SIZE],
+	       struct error *error);
+
 /* A replay that waits for its viewer; start and connect come with it. */
 int job_replay(struct jobs *jobs, const char *session, double speed,
 	       char id[JOB_ID_SIZE], struct error *error);

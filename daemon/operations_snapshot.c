@@ -7,6 +7,7 @@
 
 #include "daemon/control.h"
 #include "daemon/event.h"
+#include "daemon/job.h"
 #include "daemon/operations_query.h"
 #include "daemon/snapshot.h"
 #include "daemon/vault.h"
@@ -146,4 +147,21 @@ int operation_snapshot_revert(struct control *control,
 				  kept[0] ? json_string(kept) : json_null());
 	return end(control, call, &vault, "snapshot.reverted", call->path[1], r,
 		   error);
+}
+
+int operation_vault_verify(struct control *control,
+			   const struct operation_call *call,
+			   struct operation_answer *answer, struct error *error)
+{
+	char id[JOB_ID_SIZE];
+	bool deep = false;
+	const struct body_member members[] = {{"deep", BODY_BOOL, &deep}};
+	int r = BODY_READ(call, members, error);
+
+	if (!r && !deep)
+		r = error_set(error, -EINVAL,
+			      "this build verifies disks only: use --deep");
+	if (!r)
+		r = job_verify(control->jobs, call->path[0], id, error);
+	return r ? r : job_show(control->jobs, id, &answer->json, error);
 }

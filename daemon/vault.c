@@ -289,7 +289,9 @@ static void agree(struct control *control, const struct vault *vault)
 		hypervisor_state(control->hypervisor, vault->uuid);
 	bool runs = state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED;
 
-	if (runs == (vault->started_at != 0))
+	/* It may have been paused when that was last heard of. */
+	if (runs == (vault->started_at != 0) &&
+	    !(state == HYPERVISOR_RUNNING && vault->why[0]))
 		return;
 	if (runs)
 		vault_changed(control, vault->uuid, HYPERVISOR_RUNNING, NULL);

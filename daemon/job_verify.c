@@ -1,0 +1,430 @@
+/*
+ * The deep verification of a vault: every frozen layer of its disk is read
+ * and its tree of digests compared with the one that was kept.
+ *
+ * What a layer itself holds is hashed; a block that it has from the layer
+ * below has that one's digest. A layer that has no tree yet gets one. The new
+ * tree grows in digests/LAYER.part: a run that was interrupted is resumed by
+ * the next one, if that is within a day.
+ */
+#include "daemon/job_list.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/catalogue.h"
+#include "daemon/control.h"
+#include "daemon/digest_tree.h"
+#include "daemon/disk.h"
+#include "daemon/event.h"
+#include "daemon/folder.h"
+#include "daemon/nbd.h"
+#include "daemon/snapshot.h"
+#include "daemon/units.h"
+#include "daemon/vault.h"
+
+#define RESUME_S (24 * 3600)
+
+struct verify {
+	struct jobs *jobs;
+	struct running *running;
+	struct vault vault;
+	struct layers *layers;
+	struct digest_tree *kept[LAYERS_MAX]; /* of layers that are done */
+	bool done[LAYERS_MAX];
+	unsigned count;
+	unsigned made, damaged; /* layers without a tree; ranges */
+	char text[300];         /* the first damage */
+	/* Of the layer at work. */
+	const struct layer *layer;
+	json_t *map;
+	size_t extent;
+	struct nbd *nbd;
+	uint8_t block[DIGEST_BLOCK];
+};
+
+static void path_of(struct verify *v, const char *folder, const char *end,
+		    char path[PATH_MAX])
+{
+	char name[LAYER_NAME_SIZE + 24];
+
+	snprintf(name, sizeof(name), "%s/%s%s", folder, v->layer->file, end);
+	vault_path(v->jobs->control, v->vault.uuid, name, path);
+}
+
+/* --- one layer -------------------------------------------------------- */
+
+enum source { READ, ZERO, BELOW };
+
+/* Where the bytes from..to come from, by the map; they rise. */
+static enum source source_of(struct verify *v, uint64_t from, uint64_t to)
+{
+	bool zero = true, below = true;
+	json_t *e;
+
+	for (size_t i = v->extent; (e = json_array_get(v->map, i)); i++) {
+		uint64_t start = (uint64_t)json_integer_value(
+			json_object_get(e, "start"));
+		uint64_t end = start + (uint64_t)json_integer_value(
+					       json_object_get(e, "length"));
+
+		if (end <= from) {
+			v->extent = i + 1;
+			continue;
+		}
+		if (start >= to)
+			break;
+		zero = zero && json_is_true(json_object_get(e, "zero"));
+		below = below &&
+			json_integer_value(json_object_get(e, "depth")) > 0;
+		if (end >= to)
+			return zero ? ZERO : below ? BELOW : READ;
+	}
+	return READ;
+}
+
+static int add_block(struct verify *v, struct digest_writer *writer, uint64_t i,
+		     const struct digest_tree *below, struct error *error)
+{
+	uint64_t from = i * DIGEST_BLOCK, to = from + DIGEST_BLOCK;
+	const uint8_t *leaf = below ? digest_tree_leaf(below, i) : NULL;
+	enum source source;
+	int r;
+
+	if (to > v->layers->size)
+		to = v->layers->size;
+	source = source_of(v, from, to);
+	if (source == ZERO)
+		return digest_writer_zero(writer, error);
+	if (source == BELOW && leaf)
+		return digest_writer_leaf(writer, leaf, error);
+	r = nbd_ask(v->nbd, from, (uint32_t)(to - from), error);
+	if (!r)
+		r = nbd_answer(v->nbd, v->block, (uint32_t)(to - from), error);
+	return r ? r : digest_writer_block(writer, v->block, to - from, error);
+}
+
+static void tell(struct verify *v, uint64_t i, uint64_t all)
+{
+	struct jobs *jobs = v->jobs;
+	double done = 0;
+	int64_t now = units_now_us();
+	bool post;
+
+	for (unsigned n = 0; n < v->layers->layer_count; n++)
+		done += v->done[n];
+	done = (done + (double)i / (double)all) / v->count;
+	pthread_mutex_lock(&jobs->lock);
+	post = now - v->running->posted > 500000;
+	v->running->progress = done;
+	if (post)
+		v->running->posted = now;
+	pthread_mutex_unlock(&jobs->lock);
+	if (post)
+		jobs_post(jobs, "job.progress", v->running->id, "verify",
+			  v->vault.uuid, json_pack("{s:f}", "progress", done));
+}
+
+static bool is_cancelled(struct verify *v)
+{
+	bool is;
+
+	pthread_mutex_lock(&v->jobs->lock);
+	is = v->running->cancelled || v->jobs->ending;
+	pthread_mutex_unlock(&v->jobs->lock);
+	return is;
+}
+
+static int hash_layer(struct verify *v, int part,
+		      const struct digest_tree *below, struct error *error)
+{
+	struct digest_writer *writer;
+	uint64_t all = (v->layers->size + DIGEST_BLOCK - 1) / DIGEST_BLOCK;
+	uint64_t next;
+	int r = digest_writer_open(&writer, part, v->layers->size, &next,
+				   error);
+
+	if (r)
+		return r;
+	v->extent = 0;
+	for (; !r && next < all; next++) {
+		r = add_block(v, writer, next, below, error);
+		if (!r && next % 16 == 0) {
+			tell(v, next, all);
+			if (is_cancelled(v))
+				r = error_set(error, -ECANCELED, "cancelled");
+		}
+	}
+	if (!r)
+		r = digest_writer_finish(writer, error);
+	digest_writer_free(writer);
+	return r;
+}
+
+static int open_image(struct verify *v, struct error *error)
+{
+	char path[PATH_MAX], *text;
+	int r;
+
+	path_of(v, "disks", "", path);
+	r = disk_map(path, v->layer->format, &text, error);
+	if (r)
+		return r;
+	v->map = json_loads(text, 0, NULL);
+	free(text);
+	r = nbd_open(&v->nbd, path, v->layer->format, error);
+	if (!r && nbd_size(v->nbd) != v->layers->size)
+		r = error_set(error, -EIO, "%s has another size than it had",
+			      path);
+	return r;
+}
+
+static void close_image(struct verify *v)
+{
+	nbd_close(v->nbd);
+	json_decref(v->map);
+	v->nbd = NULL;
+	v->map = NULL;
+}
+
+static void found(void *data, uint64_t from, uint64_t to)
+{
+	struct verify *v = data;
+
+	if (!v->damaged++)
+		snprintf(v->text, sizeof(v->text),
+			 "disks/%s has changed: bytes %llu to %llu of the disk",
+			 v->layer->file, (unsigned long long)from,
+			 (unsigned long long)to - 1);
+}
+
+static int read_tree(struct verify *v, const char *end,
+		     struct digest_tree **tree, struct error *error)
+{
+	char path[PATH_MAX];
+	int fd, r;
+
+	path_of(v, "digests", end, path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	*tree = NULL;
+	if (fd < 0)
+		return errno == ENOENT ? 0
+				       : error_errno(error, errno,
+						     "can't read %s", path);
+	r = digest_tree_read(tree, fd, error);
+	close(fd);
+	if (r)
+		error_prefix(error, "%s", path);
+	return r;
+}
+
+/* The new tree is there: compared, or kept as the first one. */
+static int judge(struct verify *v, struct digest_tree **kept,
+		 struct error *error)
+{
+	char part[PATH_MAX], tree[PATH_MAX];
+	struct digest_tree *now;
+	int r;
+
+	path_of(v, "digests", ".part", part);
+	path_of(v, "digests", ".tree", tree);
+	if (*kept) {
+		r = read_tree(v, ".part", &now, error);
+		if (!r)
+			digest_tree_diff(*kept, now, found, v);
+		digest_tree_free(now);
+		unlink(part);
+		return r;
+	}
+	v->made++;
+	if (rename(part, tree))
+		return error_errno(error, errno, "can't write %s", tree);
+	return read_tree(v, ".tree", kept, error);
+}
+
+static int open_part(struct verify *v, int *fd, struct error *error)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	vault_path(v->jobs->control, v->vault.uuid, "digests", path);
+	if (folder_make(path, 0700, error))
+		return -EIO;
+	path_of(v, "digests", ".part", path);
+	if (!stat(path, &st) && time(NULL) - st.st_mtime > RESUME_S)
+		unlink(path);
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return *fd < 0 ? error_errno(error, errno, "can't write %s", path) : 0;
+}
+
+static int verify_layer(struct verify *v, unsigned i, struct error *error)
+{
+	const struct layer *layer = &v->layers->layers[i];
+	const struct layer *below = layers_find(v->layers, layer->backing);
+	unsigned b = below ? (unsigned)(below - v->layers->layers) : 0;
+	int part, r = 0;
+
+	if (v->done[i])
+		return 0;
+	if (below)
+		r = verify_layer(v, b, error);
+	v->layer = layer;
+	if (!r)
+		r = read_tree(v, ".tree", &v->kept[i], error);
+	if (!r)
+		r = open_part(v, &part, error);
+	if (r)
+		return r;
+	r = open_image(v, error);
+	if (!r)
+		r = hash_layer(v, part, below ? v->kept[b] : NULL, error);
+	close_image(v);
+	close(part);
+	if (!r)
+		r = judge(v, &v->kept[i], error);
+	v->done[i] = true;
+	return r;
+}
+
+/* --- the job ---------------------------------------------------------- */
+
+static void end(struct verify *v, int r, struct error *error)
+{
+	const char *state = r == -ECANCELED   ? "cancelled"
+			    : r || v->damaged ? "failed"
+					      : "done";
+
+	if (!r && v->damaged > 1)
+		error_set(error, -EBADMSG, "%s, and %u more", v->text,
+			  v->damaged - 1);
+	else if (!r && v->damaged)
+		error_set(error, -EBADMSG, "%s", v->text);
+	jobs_write_end(v->jobs, v->running->id, "verify", v->vault.uuid, state,
+		       error->code ? error->text : NULL);
+	events_post(v->jobs->control->events, "vault.verified", v->vault.name,
+		    json_pack("{s:s, s:s, s:s?}", "vault", v->vault.name,
+			      "state",
+			      r            ? state
+			      : v->damaged ? "damaged"
+					   : "good",
+			      "text", error->code ? error->text : NULL));
+	for (unsigned i = 0; i < LAYERS_MAX; i++)
+		digest_tree_free(v->kept[i]);
+	free(v->layers);
+	vault_release(&v->vault);
+}
+
+static void *work(void *data)
+{
+	struct verify *v = data;
+	struct jobs *jobs = v->jobs;
+	struct error error = {0};
+	int r = 0;
+
+	/* Of this thread only, as Linux has it. */
+	setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
+	for (unsigned i = 0; !r && i < v->layers->layer_count; i++)
+		if (strcmp(v->layers->layers[i].file, v->layers->active))
+			r = verify_layer(v, i, &error);
+	end(v, r, &error);
+	pthread_mutex_lock(&jobs->lock);
+	running_remove(jobs, v->running);
+	pthread_mutex_unlock(&jobs->lock);
+	free(v);
+	return NULL;
+}
+
+/* In the list of what runs; -EBUSY when the vault is being verified. */
+static int enlist(struct verify *v, struct error *error)
+{
+	struct jobs *jobs = v->jobs;
+	struct running *r;
+
+	pthread_mutex_lock(&jobs->lock);
+	for (r = jobs->list; r; r = r->next)
+		if (!strcmp(r->kind, "verify") &&
+		    !strcmp(r->session, v->vault.uuid))
+			break;
+	if (!r)
+		running_add(jobs, v->running);
+	pthread_mutex_unlock(&jobs->lock);
+	return r ? error_set(error, -EBUSY, "it is being verified: job %s",
+			     r->id)
+		 : 0;
+}
+
+static int begin(struct verify *v, char id[JOB_ID_SIZE], struct error *error)
+{
+	pthread_t thread;
+	int r = enlist(v, error);
+
+	if (r)
+		return r;
+	r = jobs_insert(v->jobs, "verify", v->vault.uuid, "{}", id, error);
+	if (!r) {
+		strcpy(v->running->id, id);
+		catalogue_write(v->jobs->control->catalogue,
+				"UPDATE job SET state = 'running', "
+				"started_at = ? WHERE id = ?",
+				CATALOGUE_VALUES(catalogue_int(units_now_us()),
+						 catalogue_text(id)),
+				NULL, NULL, NULL);
+		r = pthread_create(&thread, NULL, work, v);
+		if (r)
+			r = error_errno(error, r, "can't start a thread");
+		else
+			pthread_detach(thread);
+	}
+	if (r) {
+		pthread_mutex_lock(&v->jobs->lock);
+		running_remove(v->jobs, v->running);
+		pthread_mutex_unlock(&v->jobs->lock);
+		v->running = NULL;
+	}
+	return r;
+}
+
+int job_verify(struct jobs *jobs, const char *name, char id[JOB_ID_SIZE],
+	       struct error *error)
+{
+	struct verify *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (!v)
+		return error_set(error, -ENOMEM, "no memory");
+	v->jobs = jobs;
+	r = vault_find(jobs->control, name, &v->vault, error);
+	if (!r)
+		r = snapshot_layers(jobs->control, &v->vault, &v->layers,
+				    error);
+	if (!r && !v->layers->snapshot_count)
+		r = error_set(error, -EINVAL,
+			      "it has no snapshot, and only those can be "
+			      "verified: make one first");
+	if (!r) {
+		v->count = v->layers->layer_count - 1;
+		v->running = calloc(1, sizeof(*v->running));
+		r = v->running ? 0 : error_set(error, -ENOMEM, "no memory");
+	}
+	if (!r) {
+		v->running->kind = "verify";
+		v->running->control = -1;
+		strcpy(v->running->session, v->vault.uuid);
+		r = begin(v, id, error);
+	}
+	if (r) {
+		if (r == -EBUSY)
+			free(v->running);
+		free(v->layers);
+		vault_release(&v->vault);
+		free(v);
+	}
+	return r;
+}

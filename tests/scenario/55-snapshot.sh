@@ -1,0 +1,179 @@
+# Snapshots: of a stopped and of a running vault, reverted and deleted in the
+# middle; then daemon and QEMU are killed at random moments of each. The player
+# of the guest, bound to this machine, is the judge.
+. "$SRCDIR/tests/scenario/lib.sh"
+
+rounds=${SNAPSHOT_ROUNDS:-6}
+
+snapshot()
+{
+	ctl vault snapshot keep "$@"
+}
+
+names()
+{
+	ctl --json vault snapshot keep list | jq -r '.[].name'
+}
+
+# The guest is started anew and says so on its serial port.
+plays()
+{
+	ctl vault start keep && wait_for 60 serial_says keep 'PLAYER playing'
+}
+
+stop()
+{
+	ctl vault stop --force keep
+}
+
+# Files of layers are those of layers.json, each a good image on the next.
+layers_are_whole()
+{
+	(cd "$vault/disks" && ls | grep -v '^layers.json$' | sort) \
+		>"$work/files"
+	jq -r '.layers[].file' "$vault/disks/layers.json" | sort >"$work/named"
+	diff "$work/named" "$work/files" || return 1
+	while read -r layer; do
+		qemu-img check -q -U "$vault/disks/$layer" ||
+			[ $? = 3 ] || return 1
+	done <"$work/named"
+	names | sort >"$work/named"
+	ls "$vault/snapshots" | sort | diff "$work/named" -
+}
+
+is_refused()
+{
+	refusal=$1
+	shift
+	! "$@" >"$work/refused" 2>&1 && grep "$refusal" "$work/refused"
+}
+
+guest_build || bail "the guest could not be built"
+daemon_start || bail "the daemon did not start"
+ok "a vault is created" vault_create keep || finish
+vault=$state/vaults/$(ctl --json vault show keep | jq -r .uuid)
+
+echo variables-1 >"$vault/nvram/test"
+ok "a snapshot before the first start" snapshot create fresh
+ok "its name is taken" is_refused 'already' snapshot create fresh
+ok "a name that is a path is refused" is_refused 'no name' \
+	snapshot create ../x
+ok "the guest plays" plays || finish
+ok "it was activated" serial_says keep 'PLAYER activated'
+ok "a snapshot while it runs" snapshot create running
+runs()
+{
+	ctl --json vault show keep | jq -e '.state == "running" and .why == null'
+}
+ok "it runs on" wait_for 5 runs
+ok "another at once" snapshot create second
+ok "no revert while it runs" is_refused 'stop it' snapshot revert fresh
+ok "one in the middle is deleted while it runs" \
+	snapshot delete running --yes
+ok "layers are whole" layers_are_whole
+stop
+echo variables-2 >"$vault/nvram/test"
+ok "back to before the first start" snapshot revert fresh
+ok "with the variables of then" grep -q variables-1 "$vault/nvram/test"
+ok "it plays" plays
+ok "as one that never ran" serial_says keep 'PLAYER activated'
+stop
+ok "back to what was before" snapshot revert \
+	"$(names | grep '^before-' | head -1)"
+ok "with the variables of then" grep -q variables-2 "$vault/nvram/test"
+ok "it plays" plays
+ok "with the licence it had" serial_says keep 'PLAYER licensed'
+stop
+ok "the sealed state is made" snapshot create sealed
+ok "and not deleted by accident" is_refused 'force-sealed' \
+	snapshot delete sealed --yes
+
+# Digests: made, compared, and one byte of a frozen layer that has changed.
+ok "a vault without digests gets them" ctl vault verify keep --deep
+trees()
+{
+	ls "$vault/digests"
+	[ "$(ls "$vault/digests" | wc -l)" = \
+		$(($(ls "$vault/disks" | grep -c -v layers.json) - 1)) ]
+}
+ok "each frozen layer has its tree" trees
+ok "nothing has changed" ctl vault verify keep --deep
+offset=$(qemu-img map -U --output=json "$vault/disks/disk.qcow2" |
+	jq '[.[] | select(.data)] | max_by(.length)')
+place=$(echo "$offset" | jq .offset)
+seen=$(echo "$offset" | jq .start)
+flip()
+{
+	byte=$(od -A n -t u1 -j "$place" -N 1 "$vault/disks/disk.qcow2")
+	printf "$(printf '\\%03o' $((byte ^ 1)))" | dd status=none conv=notrunc \
+		bs=1 seek="$place" of="$vault/disks/disk.qcow2"
+}
+flip
+block=$((seen / 262144 * 262144))
+ok "a bit that flipped is found, with file and bytes" is_refused \
+	"disk.qcow2 has changed: bytes $block to $((block + 262143)) " \
+	ctl vault verify keep --deep
+logged()
+{
+	ctl --json events | grep '"vault.verified"' | grep -q damaged
+}
+ok "and is in the log" logged
+flip
+ok "flipped back, all is well" ctl vault verify keep --deep
+
+# Killed at random moments: the daemon, or QEMU.
+random_pause()
+{
+	sleep "$(awk -v s="$1$(date +%N)" \
+		'BEGIN { srand(substr(s, 1, 9)); print rand() * 0.4 }')"
+}
+killed_daemon()
+{
+	"$BUILDDIR/mediavmctl" --socket "$run/api.sock" \
+		vault snapshot keep "$@" >/dev/null 2>&1 &
+	random_pause "$round"
+	kill -9 "$daemon_pid"
+	wait 2>/dev/null
+	daemon_start && layers_are_whole
+}
+killed_guest()
+{
+	snapshot create "$1" >/dev/null 2>&1 &
+	killed=$!
+	random_pause "$round"
+	kill -9 "$(guest_pid keep)"
+	wait "$killed"
+	layers_are_whole
+}
+gone()
+{
+	ctl --json vault show keep | jq -e '.state != "running"'
+}
+round=0
+while [ $round -lt "$rounds" ]; do
+	round=$((round + 1))
+	ok "round $round: the guest starts" ctl vault start keep || finish
+	ok "the daemon is killed in a snapshot" killed_daemon create "d$round"
+	ok "the guest is not left paused" wait_for 5 runs
+	ok "QEMU is killed in a snapshot" killed_guest "q$round"
+	wait_for 10 gone
+	ok "the daemon is killed in a revert" killed_daemon revert sealed
+	ok "the daemon is killed in a deletion" killed_daemon delete \
+		"$(names | grep -v sealed | head -1)" --yes
+done
+ok "after all of it the sealed state" snapshot revert sealed
+ok "plays" plays
+ok "with its licence" serial_says keep 'PLAYER licensed'
+stop
+for name in $(names); do
+	snapshot delete "$name" --force-sealed --yes >/dev/null
+done
+one_layer()
+{
+	names
+	ls "$vault/disks"
+	[ "$(ls "$vault/disks" | wc -l)" = 2 ] && layers_are_whole
+}
+ok "without snapshots there is one image again" one_layer
+ok "and it plays" plays
+finish
