@@ -233,6 +233,19 @@ int vault_start_text(struct control *control, const struct vault *vault,
 	return r;
 }
 
+static int check_disk(const char *text, struct error *error)
+{
+	struct domain_facts facts;
+	int r = domain_read(text, &facts, error);
+
+	if (!r && facts.disk[0] && access(facts.disk, F_OK))
+		r = error_errno(error, errno,
+				"its disk %s is missing: put it back from a "
+				"backup",
+				facts.disk);
+	return r;
+}
+
 static int start(struct control *control, struct vault *vault,
 		 struct error *error)
 {
@@ -248,6 +261,8 @@ static int start(struct control *control, struct vault *vault,
 	}
 	if (!r)
 		r = vault_start_text(control, vault, kvm, &text, error);
+	if (!r)
+		r = check_disk(text, error);
 	if (!r)
 		r = place_tpm(control, vault, text, error);
 	if (!r)
