@@ -1,6 +1,6 @@
 # The identity probe: what it reads of a BIOS and of a UEFI vault with a TPM is
-# the same each time and the same as a Linux guest sees; the licensed disk is
-# not touched, nothing stays behind, and a killed QEMU is told.
+# the same each time, of the BIOS vault also what a Linux guest sees; the
+# licensed disk is not touched, nothing stays behind, and a killed QEMU is told.
 . "$SRCDIR/tests/scenario/lib.sh"
 
 # probe NAME OUTPUT: with its times.
