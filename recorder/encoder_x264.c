@@ -18,6 +18,12 @@ struct encoder_x264 {
 	pixman_region32_t before; /* what the last frame changed */
 };
 
+/* All that libx264 fails for once its settings were taken. */
+static int out_of_memory(struct error *error)
+{
+	return error_set(error, ENOMEM, "no memory for libx264");
+}
+
 static bool is_fast(const char *preset)
 {
 	for (unsigned i = 0; x264_preset_names[i]; i++) {
@@ -86,7 +92,7 @@ static int set_headers(struct encoder_x264 *x, AVCodecContext *c,
 	int count, size = x264_encoder_headers(x->x264, &nals, &count);
 
 	if (size < 0)
-		return error_set(error, EIO, "cannot start libx264");
+		return out_of_memory(error);
 	c->extradata = av_mallocz((size_t)size + AV_INPUT_BUFFER_PADDING_SIZE);
 	if (!c->extradata)
 		return error_set(error, ENOMEM, "no memory for an encoder");
@@ -114,7 +120,7 @@ int encoder_x264_new(struct encoder_x264 **x264, AVCodecContext *codec,
 	if (!r) {
 		x->x264 = x264_encoder_open(&x->param);
 		r = x->x264 ? set_headers(x, codec, error)
-			    : error_set(error, EIO, "cannot start libx264");
+			    : out_of_memory(error);
 	}
 	if (r)
 		encoder_x264_free(x);
@@ -189,7 +195,7 @@ static int take_packet(const x264_nal_t *nals, int size,
 		       struct error *error)
 {
 	if (size <= 0)
-		return size ? error_set(error, EIO, "libx264 failed") : 0;
+		return size ? out_of_memory(error) : 0;
 	if (av_new_packet(packet, size) < 0)
 		return error_set(error, ENOMEM, "no memory for a packet");
 	memcpy(packet->data, nals[0].p_payload, (size_t)size);

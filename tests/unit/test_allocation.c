@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <x264.h>
 #include <zlib.h>
 
 #include "daemon/sanitized.h"
@@ -124,10 +125,12 @@ void free(void *p)
  * libavformat leaves out what it can't write. There a call fails as a whole,
  * and what it calls of ours.
  */
+#define TEXT_OF(name) #name
+#define TEXT(name) TEXT_OF(name) /* libx264's names are macros */
 #define SPARED(type, none, name, declared, given) \
 	type name declared \
 	{ \
-		type(*real) declared = dlsym(RTLD_NEXT, #name); \
+		type(*real) declared = dlsym(RTLD_NEXT, TEXT(name)); \
 		bool outer = spared; \
 		type r; \
 \
@@ -148,6 +151,9 @@ SPARED(int, AVERROR(ENOMEM), avcodec_send_frame,
 SPARED(int, AVERROR(ENOMEM), avcodec_receive_packet,
        (AVCodecContext * c, AVPacket *packet), (c, packet))
 
+SPARED(x264_t *, NULL, x264_encoder_open, (x264_param_t * p), (p))
+SPARED(int, -1, x264_encoder_headers, (x264_t * x, x264_nal_t **n, int *count),
+       (x, n, count))
 SPARED(int, AVERROR(ENOMEM), avformat_write_header,
        (AVFormatContext * f, AVDictionary **o), (f, o))
 SPARED(int, AVERROR(ENOMEM), av_write_trailer, (AVFormatContext * f), (f))
@@ -156,6 +162,26 @@ SPARED(int, AVERROR(ENOMEM), swr_convert,
        (struct SwrContext * c, uint8_t **out, int room, const uint8_t **in,
 	int frames),
        (c, out, room, in, frames))
+
+/* It takes what comes with the picture, also when it fails later on. */
+int x264_encoder_encode(x264_t *x, x264_nal_t **nals, int *count,
+			x264_picture_t *in, x264_picture_t *out)
+{
+	int (*real)(x264_t *, x264_nal_t **, int *, x264_picture_t *,
+		    x264_picture_t *) =
+		dlsym(RTLD_NEXT, TEXT(x264_encoder_encode));
+	int r;
+
+	if (fails(__builtin_return_address(0))) {
+		if (in && in->prop.mb_info_free)
+			in->prop.mb_info_free(in->prop.mb_info);
+		return -1;
+	}
+	spared = true;
+	r = real(x, nals, count, in, out);
+	spared = false;
+	return r;
+}
 
 /* Nor does pixman say that it has drawn nothing. */
 void pixman_image_composite32(pixman_op_t op, pixman_image_t *src,
