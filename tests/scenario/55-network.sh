@@ -67,11 +67,11 @@ ok "a window needs a time" refused on
 why='1s to 24h'
 ok "of a day at most" refused on --for 25h
 
-ok "a window opens" ctl vault network box on --for 9s
+ok "a window opens" ctl vault network box on --for 15s
 ok "the state says so" network on
-ok "open, the guest reaches the host's network" wait_for 9 guest_is reached
+ok "open, the guest reaches the host's network" wait_for 14 guest_is reached
 ok "but not the host's loopback" test "$(reach 10.0.2.2)" = unreachable
-ok "the window closes at its time" wait_for 12 network off
+ok "the window closes at its time" wait_for 18 network off
 ok "and the guest reaches nothing" wait_for 5 guest_is unreachable
 
 ctl vault network box on --for 30m >/dev/null
@@ -79,11 +79,11 @@ wait_for 6 guest_is reached
 ok "a window is closed by hand" ctl vault network box off
 ok "at once" wait_for 5 guest_is unreachable
 
-ctl vault network box on --for 9s >/dev/null
-ok "it opens again" wait_for 9 guest_is reached
+ctl vault network box on --for 15s >/dev/null
+ok "it opens again" wait_for 14 guest_is reached
 kill -9 "$daemon_pid"
 wait "$daemon_pid" 2>/dev/null
-ok "with the daemon dead, it closes by itself" wait_for 15 guest_is unreachable
+ok "with the daemon dead, it closes by itself" wait_for 22 guest_is unreachable
 ok "the daemon starts again" daemon_start || finish
 ok "and knows that it is closed" network off
 
