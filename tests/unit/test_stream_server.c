@@ -10,6 +10,13 @@
 
 #include <math.h>
 
+/* What glib keeps from its start is not what is looked at. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libglib-2.0\n";
+}
+
 /* Where the film is. */
 static QXLRect place;
 
