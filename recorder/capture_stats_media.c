@@ -435,10 +435,12 @@ json_t *stats_json_whole(json_t *value, int bad)
 	return NULL;
 }
 
-/* Two decimals. */
+/* Two decimals; what a damaged capture makes huge has none. */
 static json_t *rounded(double value)
 {
-	return json_real((double)(int64_t)(value * 100 + 0.5) / 100);
+	if (value < 1e15)
+		value = (double)(int64_t)(value * 100 + 0.5) / 100;
+	return json_real(value);
 }
 
 static json_t *images_json(const struct stats_media *m)
