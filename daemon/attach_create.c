@@ -12,9 +12,6 @@
 #include "daemon/domain.h"
 #include "daemon/event.h"
 #include "daemon/folder.h"
-#include "daemon/log.h"
-#include "daemon/spice_probe.h"
-#include "daemon/supervisor.h"
 #include "daemon/vault.h"
 #include "daemon/vault_make.h"
 
@@ -64,24 +61,6 @@ static int write_file(struct control *control, const char *uuid,
 	return folder_write(path, text, strlen(text), 0600, error);
 }
 
-static int connect_probe(void *data, int *fd, struct error *error)
-{
-	return attach_open(((void **)data)[0], ((void **)data)[1], fd, error);
-}
-
-static void learn_caps(struct control *control, struct vault *vault)
-{
-	void *data[2] = {control, vault};
-	struct ipc_caps caps = {0};
-	struct error error;
-
-	if (spice_probe(connect_probe, data, &caps, &error))
-		log_warning("vault %s: its SPICE server was not probed: %s",
-			    vault->name, error.text);
-	else
-		supervisor_learned(control, &caps);
-}
-
 static int fill(struct control *control, const struct attach_spec *spec,
 		struct vault *vault, struct error *error)
 {
@@ -123,7 +102,7 @@ int attach_create(struct control *control, const struct attach_spec *spec,
 	if (r) {
 		vault_undo(control, vault.uuid);
 	} else {
-		learn_caps(control, &vault);
+		vault_learn_caps(control, &vault);
 		events_post(control->events, "vault.created", spec->name,
 			    json_pack("{s:s, s:s, s:s, s:s}", "vault",
 				      spec->name, "uuid", vault.uuid, "who",

@@ -95,6 +95,8 @@ enum hypervisor_state vault_state(struct control *control,
 /* A new connected socket to its SPICE server, for one channel. */
 int vault_open_graphics(struct control *control, const struct vault *vault,
 			int *fd, struct error *error);
+/* What its SPICE server can do, for the gateway's link replies. */
+void vault_learn_caps(struct control *control, const struct vault *vault);
 
 /* For hypervisor_options.changed; data is the struct control. */
 void vault_changed(void *data, const char *uuid, enum hypervisor_state state,

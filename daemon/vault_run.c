@@ -91,29 +91,6 @@ void vault_changed(void *data, const char *uuid, enum hypervisor_state state,
 	vault_release(&vault);
 }
 
-static int connect_probe(void *data, int *fd, struct error *error)
-{
-	const struct vault *vault = ((void **)data)[1];
-
-	return hypervisor_open_graphics(
-		((struct control *)((void **)data)[0])->hypervisor, vault->uuid,
-		fd, error);
-}
-
-/* What this host's spice-server can do, for the gateway's link replies. */
-static void learn_caps(struct control *control, struct vault *vault)
-{
-	void *data[2] = {control, vault};
-	struct ipc_caps caps = {0};
-	struct error error;
-
-	if (spice_probe(connect_probe, data, &caps, &error))
-		log_warning("vault %s: its SPICE server was not probed: %s",
-			    vault->name, error.text);
-	else
-		supervisor_learned(control, &caps);
-}
-
 /* The layers of its disk, and their paths. */
 struct chain {
 	struct layers *layers;
@@ -278,7 +255,7 @@ static int start(struct control *control, struct vault *vault,
 					 catalogue_text(vault->uuid)),
 			NULL, NULL, NULL);
 	write_state(control, vault->uuid, units_now_us(), false, NULL);
-	learn_caps(control, vault);
+	vault_learn_caps(control, vault);
 	return 0;
 }
 
@@ -305,6 +282,32 @@ int vault_open_graphics(struct control *control, const struct vault *vault,
 		return attach_open(control, vault, fd, error);
 	return hypervisor_open_graphics(control->hypervisor, vault->uuid, fd,
 					error);
+}
+
+/* Whose SPICE server is probed. */
+struct probed {
+	struct control *control;
+	const struct vault *vault;
+};
+
+static int connect_probe(void *data, int *fd, struct error *error)
+{
+	const struct probed *probed = data;
+
+	return vault_open_graphics(probed->control, probed->vault, fd, error);
+}
+
+void vault_learn_caps(struct control *control, const struct vault *vault)
+{
+	struct probed probed = {control, vault};
+	struct ipc_caps caps = {0};
+	struct error error;
+
+	if (spice_probe(connect_probe, &probed, &caps, &error))
+		log_warning("vault %s: its SPICE server was not probed: %s",
+			    vault->name, error.text);
+	else
+		supervisor_learned(control, &caps);
 }
 
 int vault_start(struct control *control, const char *name, struct error *error)
