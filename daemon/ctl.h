@@ -133,8 +133,11 @@ char *ctl_size(int64_t bytes, char text[CTL_TEXT_SIZE]);
 char *ctl_duration(int64_t ms, char text[CTL_TEXT_SIZE]);
 char *ctl_time(const char *rfc3339, char text[CTL_TEXT_SIZE]);
 
-/* done: 0 to 1, or -1 when not known; nothing when stderr is no terminal. */
-void ctl_progress(const char *title, double done, int64_t bytes);
+/*
+ * done: 0 to 1, or -1 when not known; more: what stands behind it. Nothing when
+ * stderr is no terminal.
+ */
+void ctl_progress(const char *title, double done, const char *more);
 void ctl_progress_end(void);
 
 /*

@@ -130,11 +130,13 @@ static int on_progress(void *data, curl_off_t total, curl_off_t now,
 		       curl_off_t up_total, curl_off_t up_now)
 {
 	struct exchange *x = data;
+	char size[CTL_TEXT_SIZE];
 
 	(void)up_total, (void)up_now;
 	if (x->title && now)
 		ctl_progress(x->title,
-			     total > 0 ? (double)now / (double)total : -1, now);
+			     total > 0 ? (double)now / (double)total : -1,
+			     ctl_size(now, size));
 	return 0;
 }
 

@@ -285,26 +285,23 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-void ctl_progress(const char *title, double done, int64_t bytes)
+void ctl_progress(const char *title, double done, const char *more)
 {
 	static int64_t last;
-	char size[CTL_TEXT_SIZE] = "";
 	int filled = (int)(done * 30), i;
 
 	if (!isatty(STDERR_FILENO) || (has_bar && now_ms() - last < 100))
 		return;
 	last = now_ms();
 	has_bar = true;
-	if (bytes >= 0)
-		ctl_size(bytes, size);
 	fprintf(stderr, "\r\033[K%s ", title);
 	if (done >= 0) {
 		for (i = 0; i < 30; i++)
 			fputs(i < filled ? "█" : "░", stderr);
 		fprintf(stderr, " %3.0f %%", done * 100);
 	}
-	if (size[0])
-		fprintf(stderr, " %s", size);
+	if (more[0])
+		fprintf(stderr, " %s", more);
 	fflush(stderr);
 }
 

@@ -229,6 +229,35 @@ static bool is_over(const json_t *job)
 }
 
 /* Replaces *job until it has ended. */
+/* "82.1 MB/s, 0:12 left", or "". */
+static void describe_speed(const json_t *job, char text[CTL_TEXT_SIZE])
+{
+	int64_t rate = ctl_number(job, "rate");
+	int64_t left = ctl_number(job, "seconds_left");
+	char size[CTL_TEXT_SIZE];
+	int n;
+
+	text[0] = '\0';
+	if (rate <= 0)
+		return;
+	n = snprintf(text, CTL_TEXT_SIZE, "%.24s/s", ctl_size(rate, size));
+	if (left > 0 && n < CTL_TEXT_SIZE)
+		snprintf(text + n, CTL_TEXT_SIZE - (size_t)n,
+			 ", %lld:%02lld left", (long long)left / 60,
+			 (long long)left % 60);
+}
+
+static void show_job(const json_t *job)
+{
+	const char *step = ctl_text(job, "step");
+	char speed[CTL_TEXT_SIZE];
+
+	describe_speed(job, speed);
+	ctl_progress(step[0] ? step : ctl_text(job, "kind"),
+		     json_number_value(json_object_get(job, "progress")),
+		     speed);
+}
+
 int ctl_wait_for_job(struct ctl *ctl, json_t **job, struct error *error)
 {
 	const struct timespec pause = {.tv_nsec = 200000000};
@@ -237,10 +266,7 @@ int ctl_wait_for_job(struct ctl *ctl, json_t **job, struct error *error)
 
 	signal(SIGINT, on_interrupt);
 	while (!result && !is_over(*job)) {
-		ctl_progress(
-			ctl_text(*job, "kind"),
-			json_number_value(json_object_get(*job, "progress")),
-			-1);
+		show_job(*job);
 		nanosleep(&pause, NULL);
 		json_decref(*job);
 		*job = NULL;

@@ -11,7 +11,7 @@
 #include "daemon/units.h"
 
 #define UNSEEN_US (3600 * 1000000ll) /* of a replay; its ticket ends before */
-#define COLUMNS "id, kind, session, state, created_at, ended_at, error"
+#define COLUMNS "id, kind, session, state, created_at, ended_at, error, result"
 
 void running_add(struct jobs *jobs, struct running *running)
 {
@@ -27,6 +27,7 @@ void running_remove(struct jobs *jobs, struct running *running)
 	while (*at != running)
 		at = &(*at)->next;
 	*at = running->next;
+	json_decref(running->detail);
 	free(running);
 	pthread_cond_broadcast(&jobs->wake);
 }
@@ -43,18 +44,20 @@ struct running *running_find(struct jobs *jobs, const char *id)
 static int take_job(void *data, const struct catalogue_row *row)
 {
 	const char *state = catalogue_row_text(row, 3);
+	const char *result = catalogue_row_text(row, 7);
 
 	json_array_append_new(
-		data, json_pack("{s:s, s:s, s:s, s:s, s:f, s:o, s:o, s:s?}",
-				"id", catalogue_row_text(row, 0), "kind",
-				catalogue_row_text(row, 1), "session",
-				catalogue_row_text(row, 2), "state", state,
-				"progress", (double)!strcmp(state, "done"),
-				"created_at",
-				units_time_json(catalogue_row_int(row, 4)),
-				"ended_at",
-				units_time_json(catalogue_row_int(row, 5)),
-				"error", catalogue_row_text(row, 6)));
+		data,
+		json_pack(
+			"{s:s, s:s, s:s, s:s, s:f, s:o, s:o, s:s?, s:o*}", "id",
+			catalogue_row_text(row, 0), "kind",
+			catalogue_row_text(row, 1), "session",
+			catalogue_row_text(row, 2), "state", state, "progress",
+			(double)!strcmp(state, "done"), "created_at",
+			units_time_json(catalogue_row_int(row, 4)), "ended_at",
+			units_time_json(catalogue_row_int(row, 5)), "error",
+			catalogue_row_text(row, 6), "result",
+			result ? json_loads(result, 0, NULL) : NULL));
 	return 0;
 }
 
@@ -70,9 +73,11 @@ static void add_progress(struct jobs *jobs, json_t *array)
 		struct running *running = running_find(
 			jobs, json_string_value(json_object_get(job, "id")));
 
-		if (running)
-			json_object_set_new(job, "progress",
-					    json_real(running->progress));
+		if (!running)
+			continue;
+		json_object_set_new(job, "progress",
+				    json_real(running->progress));
+		json_object_update(job, running->detail);
 	}
 	pthread_mutex_unlock(&jobs->lock);
 }

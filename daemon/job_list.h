@@ -1,6 +1,6 @@
 /*
- * What the parts of jobs share: the list of processes that run. For job.c,
- * job_render.c, job_replay.c and job_list.c only.
+ * What the parts of jobs share: the list of processes that run. For job*.c
+ * only.
  */
 #ifndef DAEMON_JOB_LIST_H
 #define DAEMON_JOB_LIST_H
@@ -28,6 +28,7 @@ struct running {
 	char options[VIDEO_OPTIONS_SIZE]; /* of a render */
 	unsigned attempts;                /* with this one */
 	double progress;
+	json_t *detail;		  /* shown beside its progress, or NULL */
 	char note[JOB_NOTE_SIZE]; /* of its result */
 	int64_t posted;           /* last progress event, us */
 	struct running *next;

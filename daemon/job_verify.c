@@ -7,34 +7,32 @@
  * tree grows in digests/LAYER.part: a run that was interrupted is resumed by
  * the next one, if that is within a day.
  */
-#include "daemon/job_list.h"
+#include "daemon/job_work.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/digest_tree.h"
 #include "daemon/disk.h"
 #include "daemon/event.h"
 #include "daemon/folder.h"
+#include "daemon/job_list.h"
 #include "daemon/nbd.h"
 #include "daemon/snapshot.h"
-#include "daemon/units.h"
 #include "daemon/vault.h"
 
 #define RESUME_S (24 * 3600)
 
 struct verify {
-	struct jobs *jobs;
-	struct running *running;
+	struct control *control;
+	struct job_work *work;
 	struct vault vault;
 	struct layers *layers;
 	struct digest_tree *kept[LAYERS_MAX]; /* of layers that are done */
@@ -56,7 +54,7 @@ static void path_of(struct verify *v, const char *folder, const char *end,
 	char name[LAYER_NAME_SIZE + 24];
 
 	snprintf(name, sizeof(name), "%s/%s%s", folder, v->layer->file, end);
-	vault_path(v->jobs->control, v->vault.uuid, name, path);
+	vault_path(v->control, v->vault.uuid, name, path);
 }
 
 /* --- one layer -------------------------------------------------------- */
@@ -113,33 +111,12 @@ static int add_block(struct verify *v, struct digest_writer *writer, uint64_t i,
 
 static void tell(struct verify *v, uint64_t i, uint64_t all)
 {
-	struct jobs *jobs = v->jobs;
-	double done = 0;
-	int64_t now = units_now_us();
-	bool post;
+	uint64_t done = i;
 
 	for (unsigned n = 0; n < v->layers->layer_count; n++)
-		done += v->done[n];
-	done = (done + (double)i / (double)all) / v->count;
-	pthread_mutex_lock(&jobs->lock);
-	post = now - v->running->posted > 500000;
-	v->running->progress = done;
-	if (post)
-		v->running->posted = now;
-	pthread_mutex_unlock(&jobs->lock);
-	if (post)
-		jobs_post(jobs, "job.progress", v->running->id, "verify",
-			  v->vault.uuid, json_pack("{s:f}", "progress", done));
-}
-
-static bool is_cancelled(struct verify *v)
-{
-	bool is;
-
-	pthread_mutex_lock(&v->jobs->lock);
-	is = v->running->cancelled || v->jobs->ending;
-	pthread_mutex_unlock(&v->jobs->lock);
-	return is;
+		done += v->done[n] ? all : 0;
+	job_work_bytes(v->work, done * DIGEST_BLOCK,
+		       v->count * all * DIGEST_BLOCK);
 }
 
 static int hash_layer(struct verify *v, int part,
@@ -158,8 +135,7 @@ static int hash_layer(struct verify *v, int part,
 		r = add_block(v, writer, next, below, error);
 		if (!r && next % 16 == 0) {
 			tell(v, next, all);
-			if (is_cancelled(v))
-				r = error_set(error, -ECANCELED, "cancelled");
+			r = job_work_check(v->work, error);
 		}
 	}
 	if (!r)
@@ -254,7 +230,7 @@ static int open_part(struct verify *v, int *fd, struct error *error)
 	char path[PATH_MAX];
 	struct stat st;
 
-	vault_path(v->jobs->control, v->vault.uuid, "digests", path);
+	vault_path(v->control, v->vault.uuid, "digests", path);
 	if (folder_make(path, 0700, error))
 		return -EIO;
 	path_of(v, "digests", ".part", path);
@@ -295,101 +271,48 @@ static int verify_layer(struct verify *v, unsigned i, struct error *error)
 
 /* --- the job ---------------------------------------------------------- */
 
-static void end(struct verify *v, int r, struct error *error)
+static void tell_end(struct verify *v, int r, const struct error *error)
 {
-	const char *state = r == -ECANCELED   ? "cancelled"
-			    : r || v->damaged ? "failed"
-					      : "done";
+	const char *state = v->damaged        ? "damaged"
+			    : r == -ECANCELED ? "cancelled"
+			    : r               ? "failed"
+					      : "good";
 
-	if (!r && v->damaged > 1)
-		error_set(error, -EBADMSG, "%s, and %u more", v->text,
-			  v->damaged - 1);
-	else if (!r && v->damaged)
-		error_set(error, -EBADMSG, "%s", v->text);
-	jobs_write_end(v->jobs, v->running->id, "verify", v->vault.uuid, state,
-		       error->code ? error->text : NULL);
-	events_post(v->jobs->control->events, "vault.verified", v->vault.name,
+	events_post(v->control->events, "vault.verified", v->vault.name,
 		    json_pack("{s:s, s:s, s:s?}", "vault", v->vault.name,
-			      "state",
-			      r            ? state
-			      : v->damaged ? "damaged"
-					   : "good",
-			      "text", error->code ? error->text : NULL));
+			      "state", state, "text", r ? error->text : NULL));
+}
+
+static int run(struct job_work *work, void *data, struct error *error)
+{
+	struct verify *v = data;
+	int r = 0;
+
+	v->work = work;
+	for (unsigned i = 0; !r && i < v->layers->layer_count; i++)
+		if (strcmp(v->layers->layers[i].file, v->layers->active))
+			r = verify_layer(v, i, error);
+	if (!r && v->damaged > 1)
+		r = error_set(error, -EBADMSG, "%s, and %u more", v->text,
+			      v->damaged - 1);
+	else if (!r && v->damaged)
+		r = error_set(error, -EBADMSG, "%s", v->text);
+	tell_end(v, r, error);
+	return r;
+}
+
+static void verify_free(void *data)
+{
+	struct verify *v = data;
+
 	for (unsigned i = 0; i < LAYERS_MAX; i++)
 		digest_tree_free(v->kept[i]);
 	free(v->layers);
 	vault_release(&v->vault);
-}
-
-static void *work(void *data)
-{
-	struct verify *v = data;
-	struct jobs *jobs = v->jobs;
-	struct error error = {0};
-	int r = 0;
-
-	/* Of this thread only, as Linux has it. */
-	setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
-	for (unsigned i = 0; !r && i < v->layers->layer_count; i++)
-		if (strcmp(v->layers->layers[i].file, v->layers->active))
-			r = verify_layer(v, i, &error);
-	end(v, r, &error);
-	pthread_mutex_lock(&jobs->lock);
-	running_remove(jobs, v->running);
-	pthread_mutex_unlock(&jobs->lock);
 	free(v);
-	return NULL;
 }
 
-/* In the list of what runs; -EBUSY when the vault is being verified. */
-static int enlist(struct verify *v, struct error *error)
-{
-	struct jobs *jobs = v->jobs;
-	struct running *r;
-
-	pthread_mutex_lock(&jobs->lock);
-	for (r = jobs->list; r; r = r->next)
-		if (!strcmp(r->kind, "verify") &&
-		    !strcmp(r->session, v->vault.uuid))
-			break;
-	if (!r)
-		running_add(jobs, v->running);
-	pthread_mutex_unlock(&jobs->lock);
-	return r ? error_set(error, -EBUSY, "it is being verified: job %s",
-			     r->id)
-		 : 0;
-}
-
-static int begin(struct verify *v, char id[JOB_ID_SIZE], struct error *error)
-{
-	pthread_t thread;
-	int r = enlist(v, error);
-
-	if (r)
-		return r;
-	r = jobs_insert(v->jobs, "verify", v->vault.uuid, "{}", id, error);
-	if (!r) {
-		strcpy(v->running->id, id);
-		catalogue_write(v->jobs->control->catalogue,
-				"UPDATE job SET state = 'running', "
-				"started_at = ? WHERE id = ?",
-				CATALOGUE_VALUES(catalogue_int(units_now_us()),
-						 catalogue_text(id)),
-				NULL, NULL, NULL);
-		r = pthread_create(&thread, NULL, work, v);
-		if (r)
-			r = error_errno(error, r, "can't start a thread");
-		else
-			pthread_detach(thread);
-	}
-	if (r) {
-		pthread_mutex_lock(&v->jobs->lock);
-		running_remove(v->jobs, v->running);
-		pthread_mutex_unlock(&v->jobs->lock);
-		v->running = NULL;
-	}
-	return r;
-}
+static const struct job_work_kind kind = {"verify", run, verify_free};
 
 int job_verify(struct jobs *jobs, const char *name, char id[JOB_ID_SIZE],
 	       struct error *error)
@@ -399,32 +322,18 @@ int job_verify(struct jobs *jobs, const char *name, char id[JOB_ID_SIZE],
 
 	if (!v)
 		return error_set(error, -ENOMEM, "no memory");
-	v->jobs = jobs;
-	r = vault_find(jobs->control, name, &v->vault, error);
+	v->control = jobs->control;
+	r = vault_find(v->control, name, &v->vault, error);
 	if (!r)
-		r = snapshot_layers(jobs->control, &v->vault, &v->layers,
-				    error);
+		r = snapshot_layers(v->control, &v->vault, &v->layers, error);
 	if (!r && !v->layers->snapshot_count)
 		r = error_set(error, -EINVAL,
 			      "it has no snapshot, and only those can be "
 			      "verified: make one first");
-	if (!r) {
-		v->count = v->layers->layer_count - 1;
-		v->running = calloc(1, sizeof(*v->running));
-		r = v->running ? 0 : error_set(error, -ENOMEM, "no memory");
-	}
-	if (!r) {
-		v->running->kind = "verify";
-		v->running->control = -1;
-		strcpy(v->running->session, v->vault.uuid);
-		r = begin(v, id, error);
-	}
 	if (r) {
-		if (r == -EBUSY)
-			free(v->running);
-		free(v->layers);
-		vault_release(&v->vault);
-		free(v);
+		verify_free(v);
+		return r;
 	}
-	return r;
+	v->count = v->layers->layer_count - 1;
+	return job_work_start(jobs, &kind, v->vault.uuid, v, id, error);
 }
