@@ -75,7 +75,7 @@ struct domain_layer {
 	const char *path, *format;
 };
 
-/* All but `emulator` may be left zero: it is then as the definition says. */
+/* What is left zero is as the definition says. */
 struct domain_start {
 	bool kvm;
 	const char *emulator;

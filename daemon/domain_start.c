@@ -9,6 +9,8 @@
 
 static void set_emulator(xmlNodePtr devices, const char *emulator)
 {
+	if (!emulator)
+		return;
 	if (!domain_text_child(devices, "emulator"))
 		domain_text_append(devices, "<emulator/>");
 	domain_text_fill(devices, "emulator", NULL, emulator);

@@ -243,7 +243,6 @@ static int define(struct run *run, char **text, struct error *error)
 	char why[ACCELERATOR_WHY_SIZE];
 	struct domain_start start = {
 		.kvm = accelerator_is_kvm(run->control->accelerator, why),
-		.emulator = run->control->config.emulator,
 		.kernel = run->kernel,
 		.stand_ins = run->stand_ins,
 		.uuid = run->uuid,

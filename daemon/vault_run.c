@@ -17,6 +17,7 @@
 #include "daemon/instance.h"
 #include "daemon/supervisor.h"
 #include "daemon/log.h"
+#include "daemon/machine.h"
 #include "daemon/network.h"
 #include "daemon/snapshot.h"
 #include "daemon/spice_probe.h"
@@ -184,9 +185,10 @@ int vault_start_text(struct control *control, const struct vault *vault,
 {
 	char path[PATH_MAX], log[PATH_MAX], folder[PATH_MAX], pidfile[PATH_MAX];
 	char firmware[PATH_MAX], seal[PATH_MAX], *xml = NULL;
+	char emulator[PATH_MAX], why[MACHINE_WHY_SIZE];
 	struct domain_start options = {
 		.kvm = kvm,
-		.emulator = control->config.emulator,
+		.emulator = emulator,
 		.serial_log = log,
 		.folder = folder,
 	};
@@ -200,6 +202,8 @@ int vault_start_text(struct control *control, const struct vault *vault,
 	options.seal = own_folder(seal, access(seal, F_OK) == 0);
 	vault_path(control, vault->uuid, "domain.xml", path);
 	r = folder_read(path, DEFINITION_MAX, &xml, error);
+	if (!r)
+		r = machine_emulator(control, vault, emulator, why, error);
 	if (!r)
 		r = instance_file(control, xml, pidfile, error);
 	if (!r)
