@@ -75,6 +75,13 @@ struct domain_layer {
 	const char *path, *format;
 };
 
+/* A disk's images, the one that is written to first. */
+struct domain_chain {
+	const char *target; /* of the disk: "sda" */
+	const struct domain_layer *layers;
+	unsigned count;
+};
+
 /* What is left zero is as the definition says. */
 struct domain_start {
 	bool kvm;
@@ -92,9 +99,9 @@ struct domain_start {
 	 * 16, 17, 19 and 32, one in each smbios-TYPE-HANDLE.bin.
 	 */
 	const char *seal;
-	/* The images of the first disk, the one that is written to first. */
-	const struct domain_layer *layers;
-	unsigned layer_count;
+	/* Of the disks that have others than those of the definition. */
+	const struct domain_chain *chains;
+	unsigned chain_count;
 	const char *pidfile;	/* QEMU holds a lock on it while it runs */
 	/*
 	 * For a probe: the program that is booted instead of the guest, beside
@@ -145,5 +152,18 @@ struct domain_facts {
 
 int domain_read(const char *xml, struct domain_facts *facts,
 		struct error *error);
+
+/* A disk of a definition; no CD-ROM, no floppy. */
+struct domain_disk {
+	char target[16]; /* "sda" */
+	char path[512];	 /* its image file */
+	char format[16]; /* "raw" where it does not say */
+};
+
+#define DOMAIN_DISKS 16
+
+/* All of them; -EINVAL when there are more, or one is no file. */
+int domain_disks(const char *xml, struct domain_disk disks[DOMAIN_DISKS],
+		 unsigned *count, struct error *error);
 
 #endif

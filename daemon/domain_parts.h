@@ -51,9 +51,8 @@ int domain_add_seal(xmlNodePtr root, const char *folder, struct error *error);
 int domain_set_probe(xmlNodePtr root, const struct domain_start *start,
 		     struct error *error);
 
-/* The first disk's images; see domain_start.layers. */
-void domain_set_layers(xmlNodePtr devices, const struct domain_layer *layers,
-		       unsigned count);
+/* A disk's images; see domain_start.chains. */
+void domain_set_chain(xmlNodePtr devices, const struct domain_chain *chain);
 
 /* Takes the <graphics> away and adds a SPICE server that does not listen. */
 void domain_set_graphics(xmlNodePtr devices);

@@ -134,8 +134,8 @@ static int set_all(xmlNodePtr root, const struct domain_start *start,
 		set_folder(root, start->folder);
 	if (start->kernel)
 		result = domain_set_probe(root, start, error);
-	if (start->layer_count)
-		domain_set_layers(devices, start->layers, start->layer_count);
+	for (unsigned i = 0; i < start->chain_count; i++)
+		domain_set_chain(devices, &start->chains[i]);
 	set_emulator(devices, start->emulator);
 	set_serial(devices, start->serial_log);
 	domain_set_graphics(devices);

@@ -941,40 +941,80 @@ static void remove_node(struct hypervisor *h, const char *uuid,
 	json_decref(answer);
 }
 
+/* The name of the node of an image that is opened for a switch. */
+static void name_node(const struct hypervisor_switch *disk,
+		      char name[32]) /* QEMU takes 31 characters */
+{
+	const char *file = strrchr(disk->to, '/');
+
+	snprintf(name, 32, "%.31s", file ? file + 1 : disk->to);
+}
+
+/* Opens every new image; *actions of a transaction is what puts them in. */
+static int prepare_switch(struct hypervisor *h, const char *uuid,
+			  const json_t *drives,
+			  const struct hypervisor_switch *disks, unsigned count,
+			  unsigned *opened, json_t **actions,
+			  struct error *error)
+{
+	int result = 0;
+	char name[32];
+
+	*actions = json_array();
+	for (*opened = 0; result == 0 && *opened < count;) {
+		const struct hypervisor_switch *disk = &disks[*opened];
+		const char *node = node_of(drives, disk->from);
+
+		if (!node)
+			return error_set(
+				error, EIO,
+				"QEMU does not write to %s, as it should",
+				disk->from);
+		name_node(disk, name);
+		result = add_node(h, uuid, name, disk->to, error);
+		if (result < 0)
+			return result;
+		++*opened;
+		json_array_append_new(*actions,
+				      json_pack("{s:s, s:{s:s, s:s}}", "type",
+						"blockdev-snapshot", "data",
+						"node", node, "overlay", name));
+	}
+	return result;
+}
+
 /*
  * Through QEMU itself: libvirt's own way asks for a storage driver that the
  * embedded one has not got, and what libvirt believes would be wrong after
  * we are killed in the middle.
  */
-int hypervisor_switch_disk(struct hypervisor *h, const char *uuid,
-			   const char *from, const char *to,
-			   struct error *error)
+int hypervisor_switch_disks(struct hypervisor *h, const char *uuid,
+			    const struct hypervisor_switch *disks,
+			    unsigned count, struct error *error)
 {
-	const char *file = strrchr(to, '/');
-	const char *node;
-	json_t *answer, *done = NULL;
-	char name[32]; /* QEMU takes 31 characters */
-	int result = ask(h, uuid, "query-block", NULL, &answer, error);
+	json_t *answer, *actions, *done = NULL;
+	unsigned opened;
+	int result;
 
+	if (count == 0)
+		return 0;
+	result = ask(h, uuid, "query-block", NULL, &answer, error);
 	if (result < 0)
 		return result;
-	snprintf(name, sizeof(name), "%.31s", file ? file + 1 : to);
-	node = node_of(answer, from);
-	if (!node)
-		result = error_set(error, EIO,
-				   "QEMU does not write to %s, as it should",
-				   from);
+	result = prepare_switch(h, uuid, answer, disks, count, &opened,
+				&actions, error);
 	if (result == 0)
-		result = add_node(h, uuid, name, to, error);
-	if (result == 0) {
-		result = ask(
-			h, uuid, "blockdev-snapshot",
-			json_pack("{s:s, s:s}", "node", node, "overlay", name),
-			&done, error);
-		if (result < 0)
-			remove_node(h, uuid, name);
+		result = ask(h, uuid, "transaction",
+			     json_pack("{s:O}", "actions", actions), &done,
+			     error);
+	while (result < 0 && opened--) {
+		char name[32];
+
+		name_node(&disks[opened], name);
+		remove_node(h, uuid, name);
 	}
 	json_decref(done);
+	json_decref(actions);
 	json_decref(answer);
 	return result;
 }

@@ -144,13 +144,19 @@ int hypervisor_resume(struct hypervisor *h, const char *uuid,
 int hypervisor_has_drive(struct hypervisor *h, const char *uuid,
 			 const char *path, bool *has, struct error *error);
 
+/* One disk's image, and the one that takes its place. */
+struct hypervisor_switch {
+	const char *from, *to;
+};
+
 /*
- * Lets a paused guest go on in `to`, an empty qcow2 image that names the one
- * that it has now (`from`) as its backing file; that one is not written to
- * any more. What hypervisor_live_xml says of disks stays as it was.
+ * Lets a paused guest go on in each `to`, an empty qcow2 image that names the
+ * one that it has now (`from`) as its backing file; that one is not written
+ * to any more. All disks at once, or none. What hypervisor_live_xml says of
+ * disks stays as it was.
  */
-int hypervisor_switch_disk(struct hypervisor *h, const char *uuid,
-			   const char *from, const char *to,
-			   struct error *error);
+int hypervisor_switch_disks(struct hypervisor *h, const char *uuid,
+			    const struct hypervisor_switch *disks,
+			    unsigned count, struct error *error);
 
 #endif

@@ -42,6 +42,7 @@ struct verify {
 	char text[300];         /* the first damage */
 	/* Of the layer at work. */
 	const struct layer *layer;
+	uint64_t size; /* of its disk */
 	json_t *map;
 	size_t extent;
 	struct nbd *nbd;
@@ -96,8 +97,8 @@ static int add_block(struct verify *v, struct digest_writer *writer, uint64_t i,
 	enum source source;
 	int r;
 
-	if (to > v->layers->size)
-		to = v->layers->size;
+	if (to > v->size)
+		to = v->size;
 	source = source_of(v, from, to);
 	if (source == ZERO)
 		return digest_writer_zero(writer, error);
@@ -123,10 +124,9 @@ static int hash_layer(struct verify *v, int part,
 		      const struct digest_tree *below, struct error *error)
 {
 	struct digest_writer *writer;
-	uint64_t all = (v->layers->size + DIGEST_BLOCK - 1) / DIGEST_BLOCK;
+	uint64_t all = (v->size + DIGEST_BLOCK - 1) / DIGEST_BLOCK;
 	uint64_t next;
-	int r = digest_writer_open(&writer, part, v->layers->size, &next,
-				   error);
+	int r = digest_writer_open(&writer, part, v->size, &next, error);
 
 	if (r)
 		return r;
@@ -146,17 +146,18 @@ static int hash_layer(struct verify *v, int part,
 
 static int open_image(struct verify *v, struct error *error)
 {
-	char path[PATH_MAX], *text;
+	char path[PATH_MAX], folder[PATH_MAX], *text;
 	int r;
 
-	path_of(v, "disks", "", path);
+	vault_path(v->control, v->vault.uuid, NULL, folder);
+	layers_path(folder, v->layer, path);
 	r = disk_map(path, v->layer->format, &text, error);
 	if (r)
 		return r;
 	v->map = json_loads(text, 0, NULL);
 	free(text);
 	r = nbd_open(&v->nbd, path, v->layer->format, error);
-	if (!r && nbd_size(v->nbd) != v->layers->size)
+	if (!r && nbd_size(v->nbd) != v->size)
 		r = error_set(error, -EIO, "%s has another size than it had",
 			      path);
 	return r;
@@ -252,6 +253,7 @@ static int verify_layer(struct verify *v, unsigned i, struct error *error)
 	if (below)
 		r = verify_layer(v, b, error);
 	v->layer = layer;
+	v->size = layers_disk(v->layers, layer->file)->size;
 	if (!r)
 		r = read_tree(v, ".tree", &v->kept[i], error);
 	if (!r)
@@ -290,7 +292,7 @@ static int run(struct job_work *work, void *data, struct error *error)
 
 	v->work = work;
 	for (unsigned i = 0; !r && i < v->layers->layer_count; i++)
-		if (strcmp(v->layers->layers[i].file, v->layers->active))
+		if (!layers_is_active(v->layers, v->layers->layers[i].file))
 			r = verify_layer(v, i, error);
 	if (!r && v->damaged > 1)
 		r = error_set(error, -EBADMSG, "%s, and %u more", v->text,
@@ -334,6 +336,6 @@ int job_verify(struct jobs *jobs, const char *name, char id[JOB_ID_SIZE],
 		verify_free(v);
 		return r;
 	}
-	v->count = v->layers->layer_count - 1;
+	v->count = v->layers->layer_count - v->layers->disk_count;
 	return job_work_start(jobs, &kind, v->vault.uuid, v, id, error);
 }

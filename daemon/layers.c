@@ -1,4 +1,4 @@
-/* The layers of a vault's disk; see layers.h. */
+/* The layers of a vault's disks; see layers.h. */
 #include "daemon/layers.h"
 
 #include <dirent.h>
@@ -37,11 +37,61 @@ struct snapshot *layers_snapshot(struct layers *layers, const char *name)
 	return NULL;
 }
 
+void layers_path(const char *folder, const struct layer *layer,
+		 char path[PATH_MAX])
+{
+	if (layer->place[0])
+		snprintf(path, PATH_MAX, "%s", layer->place);
+	else if (snprintf(path, PATH_MAX, "%s/disks/%s", folder, layer->file) >=
+		 PATH_MAX)
+		path[0] = '\0';
+}
+
+const char *layers_reference(const struct layer *layer)
+{
+	return layer->place[0] ? layer->place : layer->file;
+}
+
+/* The last of a chain; *length counts it. NULL when it has no end. */
+static const struct layer *bottom_of(struct layers *layers, const char *file,
+				     unsigned *length)
+{
+	const struct layer *at = layers_find(layers, file);
+
+	for (*length = 1; at && at->backing[0]; (*length)++) {
+		if (*length > layers->layer_count)
+			return NULL;
+		at = layers_find(layers, at->backing);
+	}
+	return at;
+}
+
+struct layered_disk *layers_disk(struct layers *layers, const char *file)
+{
+	unsigned length;
+	const struct layer *bottom = bottom_of(layers, file, &length);
+
+	for (unsigned i = 0; bottom && i < layers->disk_count; i++)
+		if (!strcmp(layers->disks[i].base, bottom->file))
+			return &layers->disks[i];
+	return NULL;
+}
+
+bool layers_is_active(const struct layers *layers, const char *file)
+{
+	for (unsigned i = 0; i < layers->disk_count; i++)
+		if (!strcmp(layers->disks[i].active, file))
+			return true;
+	return false;
+}
+
 struct layer *layers_add(struct layers *layers, const char *backing)
 {
 	struct layer *layer;
+	unsigned length;
 
-	if (layers->layer_count == LAYERS_MAX)
+	if (layers->layer_count == LAYERS_MAX ||
+	    !bottom_of(layers, backing, &length) || length == LAYERS_CHAIN)
 		return NULL;
 	layer = &layers->layers[layers->layer_count++];
 	memset(layer, 0, sizeof(*layer));
@@ -81,23 +131,29 @@ unsigned layers_children(struct layers *layers, const char *file,
 bool layers_is_held(const struct layers *layers, const char *file)
 {
 	for (unsigned i = 0; i < layers->snapshot_count; i++)
-		if (!strcmp(layers->snapshots[i].layer, file))
-			return true;
+		for (unsigned d = 0; d < layers->disk_count; d++)
+			if (!strcmp(layers->snapshots[i].layers[d], file))
+				return true;
 	return false;
 }
 
 /* --- reading ---------------------------------------------------------- */
 
 /* A text that fits and is no path. */
-static bool take(const json_t *object, const char *key, char *to, size_t size)
+static bool take_text(const json_t *json, char *to, size_t size)
 {
-	const char *text = json_string_value(json_object_get(object, key));
+	const char *text = json_string_value(json);
 
 	if (!text || strlen(text) >= size || strchr(text, '/') ||
 	    text[0] == '.')
 		return false;
 	strcpy(to, text);
 	return true;
+}
+
+static bool take(const json_t *object, const char *key, char *to, size_t size)
+{
+	return take_text(json_object_get(object, key), to, size);
 }
 
 static bool take_layer(const json_t *json, struct layer *layer)
@@ -110,60 +166,129 @@ static bool take_layer(const json_t *json, struct layer *layer)
 	       take(json, "backing", layer->backing, sizeof(layer->backing));
 }
 
+/* Version 1 knew one disk, and called its layer "layer". */
+static bool take_held(const json_t *json, struct snapshot *s)
+{
+	const json_t *list = json_object_get(json, "layers"), *one;
+	size_t i;
+
+	if (!list)
+		return take(json, "layer", s->layers[0], LAYER_NAME_SIZE);
+	if (json_array_size(list) > LAYERS_DISKS)
+		return false;
+	json_array_foreach(list, i, one)
+	{
+		if (!take_text(one, s->layers[i], LAYER_NAME_SIZE))
+			return false;
+	}
+	return true;
+}
+
 static bool take_snapshot(const json_t *json, struct snapshot *s)
 {
 	s->created_at = json_integer_value(json_object_get(json, "created_at"));
 	s->automatic = json_is_true(json_object_get(json, "automatic"));
 	s->running = json_is_true(json_object_get(json, "running"));
 	return take(json, "name", s->name, sizeof(s->name)) && s->name[0] &&
-	       take(json, "layer", s->layer, sizeof(s->layer)) &&
+	       take_held(json, s) &&
 	       take(json, "parent", s->parent, sizeof(s->parent)) &&
 	       take(json, "definition", s->definition, sizeof(s->definition));
 }
 
-/* Whether each name means something, and every chain has an end. */
+static bool take_disk(const json_t *json, struct layered_disk *disk)
+{
+	json_int_t size = json_integer_value(json_object_get(json, "size"));
+
+	disk->size = (uint64_t)size;
+	return size > 0 && take(json, "base", disk->base, sizeof(disk->base)) &&
+	       take(json, "active", disk->active, sizeof(disk->active));
+}
+
+/* Of version 1 the file itself says them of the only disk. */
+static bool take_disks(const json_t *json, struct layers *layers)
+{
+	const json_t *list = json_object_get(json, "disks"), *one;
+	const char *active = json_string_value(json_object_get(json, "active"));
+	size_t i;
+
+	if (!list) {
+		layers->disk_count = active && active[0];
+		return !layers->disk_count ||
+		       take_disk(json, &layers->disks[0]);
+	}
+	if (json_array_size(list) > LAYERS_DISKS)
+		return false;
+	json_array_foreach(list, i, one)
+	{
+		struct layered_disk *disk = &layers->disks[i];
+
+		if (!take_disk(one, disk) ||
+		    !take(one, "target", disk->target, sizeof(disk->target)) ||
+		    !disk->target[0])
+			return false;
+		layers->disk_count++;
+	}
+	return true;
+}
+
+static bool is_sound_disk(struct layers *layers, unsigned n)
+{
+	const struct layered_disk *disk = &layers->disks[n];
+
+	for (unsigned i = 0; i < n; i++)
+		if (!strcmp(layers->disks[i].base, disk->base) ||
+		    !strcmp(layers->disks[i].target, disk->target))
+			return false;
+	for (unsigned i = 0; i < layers->snapshot_count; i++) {
+		const char *held = layers->snapshots[i].layers[n];
+
+		if (held[0] && layers_disk(layers, held) != disk)
+			return false;
+	}
+	return layers_disk(layers, disk->active) == disk;
+}
+
+/* Whether each name means something, and every chain ends at a disk. */
 static bool is_sound(struct layers *layers)
 {
 	for (unsigned i = 0; i < layers->layer_count; i++) {
 		const struct layer *at = &layers->layers[i];
-		unsigned steps = 0;
 
-		if (layers_find(layers, at->file) != at)
-			return false;
-		while (at && at->backing[0] && steps++ < LAYERS_MAX)
-			at = layers_find(layers, at->backing);
-		if (!at || steps > LAYERS_MAX)
+		if (layers_find(layers, at->file) != at ||
+		    !layers_disk(layers, at->file))
 			return false;
 	}
 	for (unsigned i = 0; i < layers->snapshot_count; i++) {
 		const struct snapshot *s = &layers->snapshots[i];
 
-		if (layers_snapshot(layers, s->name) != s ||
-		    (s->layer[0] && !layers_find(layers, s->layer)))
+		if (layers_snapshot(layers, s->name) != s)
 			return false;
+		for (unsigned d = layers->disk_count; d < LAYERS_DISKS; d++)
+			if (s->layers[d][0])
+				return false;
 	}
-	return (!layers->active[0] || layers_find(layers, layers->active)) &&
-	       (!layers->restore[0] ||
-		layers_snapshot(layers, layers->restore));
+	for (unsigned i = 0; i < layers->disk_count; i++)
+		if (!is_sound_disk(layers, i))
+			return false;
+	return !layers->restore[0] || layers_snapshot(layers, layers->restore);
 }
 
 static bool take_all(const json_t *json, struct layers *layers)
 {
 	const json_t *list = json_object_get(json, "layers");
 	const json_t *snapshots = json_object_get(json, "snapshots");
-	json_int_t size = json_integer_value(json_object_get(json, "size"));
+	json_int_t version =
+		json_integer_value(json_object_get(json, "version"));
 	json_int_t next = json_integer_value(json_object_get(json, "next"));
 	bool good =
-		take(json, "base", layers->base, sizeof(layers->base)) &&
-		take(json, "active", layers->active, sizeof(layers->active)) &&
+		(version == 1 || version == 2) && take_disks(json, layers) &&
 		take(json, "parent", layers->parent, sizeof(layers->parent)) &&
 		take(json, "restore", layers->restore,
 		     sizeof(layers->restore)) &&
-		size >= 0 && next > 0 && next < INT_MAX &&
+		next > 0 && next < INT_MAX &&
 		json_array_size(list) <= LAYERS_MAX &&
-		json_array_size(snapshots) <= LAYERS_MAX;
+		json_array_size(snapshots) <= SNAPSHOTS_MAX;
 
-	layers->size = (uint64_t)size;
 	layers->next = (unsigned)next;
 	for (size_t i = 0; good && i < json_array_size(list); i++)
 		good = take_layer(json_array_get(list, i),
@@ -219,41 +344,98 @@ static int check_lone(const char *folder, struct error *error)
 		     : 0;
 }
 
-/* A vault that has only the disk of its definition. */
-static int begin(struct layers *layers, const char *folder, const char *disk,
-		 struct error *error)
+/* What follows vaults/UUID/disks/ in a path; NULL when it is outside. */
+static const char *inside(const char *folder, const char *path)
 {
-	struct layer *base = &layers->layers[0];
-	struct disk_info info;
-	char path[PATH_MAX];
-	const char *name = strrchr(disk, '/');
-	int r = check_lone(folder, error);
+	const char *uuid = strrchr(folder, '/');
+	char through[80];
+	const char *found;
 
-	layers->next = 1;
-	if (r || !disk[0])
-		return r;
-	name = name ? name + 1 : disk;
-	place(folder, "disks", path);
-	strncat(path, "/", sizeof(path) - strlen(path) - 1);
-	strncat(path, name, sizeof(path) - strlen(path) - 1);
-	if (access(path, F_OK) || strlen(name) >= sizeof(base->file))
-		return error_set(error, -ENOTSUP,
-				 "its disk %s is not in the vault's folder",
-				 disk);
-	r = disk_inspect(path, &info, error);
-	if (r)
-		return r;
-	layers->size = info.virtual_size;
-	layers->layer_count = 1;
-	strcpy(base->file, name);
-	strcpy(base->format, info.format);
-	strcpy(layers->active, name);
-	strcpy(layers->base, name);
-	return 0;
+	snprintf(through, sizeof(through), "/vaults/%.40s/disks/",
+		 uuid ? uuid + 1 : folder);
+	found = strstr(path, through);
+	return found ? found + strlen(through) : NULL;
 }
 
-int layers_read(struct layers **result, const char *folder, const char *disk,
-		struct error *error)
+/* A disk that layers.json does not know has the definition's image only. */
+static int add_disk(struct layers *layers, const char *folder,
+		    const struct domain_disk *from, const char *name,
+		    struct error *error)
+{
+	struct layered_disk *disk = &layers->disks[layers->disk_count];
+	struct layer *base = &layers->layers[layers->layer_count];
+	char path[PATH_MAX];
+	int r;
+
+	if (layers->disk_count == LAYERS_DISKS ||
+	    layers->layer_count == LAYERS_MAX)
+		return error_set(error, -E2BIG, "it has too many disks");
+	if (strlen(name) >= sizeof(base->file) || strchr(name, '/') ||
+	    layers_find(layers, name) ||
+	    (strcmp(from->format, "qcow2") && strcmp(from->format, "raw")))
+		return error_set(error, -EINVAL,
+				 "its disk %s can't have layers: the name is "
+				 "too long or taken, or the format is neither "
+				 "qcow2 nor raw",
+				 from->path);
+	strcpy(base->file, name);
+	strcpy(base->format, from->format);
+	strcpy(disk->target, from->target);
+	strcpy(disk->base, name);
+	strcpy(disk->active, name);
+	if (!inside(folder, from->path))
+		strcpy(base->place, from->path);
+	layers_path(folder, base, path);
+	if (access(path, F_OK))
+		return error_errno(error, errno,
+				   "its disk %s is missing: put it back from a "
+				   "backup",
+				   path);
+	r = disk_size(path, base->format, &disk->size, error);
+	layers->layer_count += !r;
+	layers->disk_count += !r;
+	return r;
+}
+
+static struct layered_disk *find_disk(struct layers *layers, const char *target)
+{
+	for (unsigned i = 0; i < layers->disk_count; i++)
+		if (!strcmp(layers->disks[i].target, target))
+			return &layers->disks[i];
+	return NULL;
+}
+
+/* Disks of the definition: where they are, and those that are new. */
+static int add_disks(struct layers *layers, const char *folder, const char *xml,
+		     struct error *error)
+{
+	struct domain_disk disks[DOMAIN_DISKS];
+	unsigned count;
+	int r = domain_disks(xml, disks, &count, error);
+
+	if (r)
+		return r;
+	if (layers->disk_count == 1 && !layers->disks[0].target[0] && count)
+		strcpy(layers->disks[0].target, disks[0].target);
+	for (unsigned i = 0; !r && i < count; i++) {
+		const char *name = inside(folder, disks[i].path);
+		char outside[sizeof(disks[i].target) + 16];
+		struct layered_disk *disk = find_disk(layers, disks[i].target);
+
+		snprintf(outside, sizeof(outside), "%s.outside",
+			 disks[i].target);
+		if (!disk)
+			r = add_disk(layers, folder, &disks[i],
+				     name ? name : outside, error);
+		else if (!name)
+			strcpy(layers_find(layers, disk->base)->place,
+			       disks[i].path);
+	}
+	return r;
+}
+
+static int read_layers(struct layers **result, const char *folder,
+		       const char *file, const char *xml, struct error *error)
 {
 	struct layers *layers = calloc(1, sizeof(*layers));
 	char path[PATH_MAX];
@@ -262,11 +444,14 @@ int layers_read(struct layers **result, const char *folder, const char *disk,
 	*result = NULL;
 	if (!layers)
 		return error_set(error, -ENOMEM, "no memory");
-	place(folder, "disks/layers.json", path);
+	layers->next = 1;
+	place(folder, file, path);
 	if (!access(path, F_OK) || errno != ENOENT)
 		r = read_file(layers, path, error);
 	else
-		r = begin(layers, folder, disk, error);
+		r = check_lone(folder, error);
+	if (!r)
+		r = add_disks(layers, folder, xml, error);
 	if (r)
 		free(layers);
 	else
@@ -274,33 +459,53 @@ int layers_read(struct layers **result, const char *folder, const char *disk,
 	return r;
 }
 
-int layers_read_prepared(struct layers **result, const char *folder,
-			 struct error *error)
+int layers_read(struct layers **layers, const char *folder, const char *xml,
+		struct error *error)
 {
-	struct layers *layers;
-	char path[PATH_MAX];
-	int r;
+	return read_layers(layers, folder, "disks/layers.json", xml, error);
+}
 
-	*result = NULL;
+int layers_read_prepared(struct layers **layers, const char *folder,
+			 const char *xml, struct error *error)
+{
+	char path[PATH_MAX];
+
+	*layers = NULL;
 	place(folder, "disks/layers.json.next", path);
 	if (access(path, F_OK))
 		return 0;
-	layers = calloc(1, sizeof(*layers));
-	r = layers ? read_file(layers, path, error)
-		   : error_set(error, -ENOMEM, "no memory");
-	if (r)
-		free(layers);
-	else
-		*result = layers;
-	return r;
+	return read_layers(layers, folder, "disks/layers.json.next", xml,
+			   error);
 }
 
 /* --- writing ---------------------------------------------------------- */
 
+static json_t *snapshot_json(const struct layers *layers,
+			     const struct snapshot *s)
+{
+	json_t *held = json_array();
+
+	for (unsigned i = 0; i < layers->disk_count; i++)
+		json_array_append_new(held, json_string(s->layers[i]));
+	return json_pack("{s:s, s:o, s:s, s:I, s:b, s:b, s:s}", "name", s->name,
+			 "layers", held, "parent", s->parent, "created_at",
+			 (json_int_t)s->created_at, "automatic", s->automatic,
+			 "running", s->running, "definition", s->definition);
+}
+
 static json_t *as_json(const struct layers *layers)
 {
-	json_t *list = json_array(), *snapshots = json_array();
+	json_t *disks = json_array(), *list = json_array();
+	json_t *snapshots = json_array();
 
+	for (unsigned i = 0; i < layers->disk_count; i++) {
+		const struct layered_disk *d = &layers->disks[i];
+
+		json_array_append_new(
+			disks, json_pack("{s:s, s:I, s:s, s:s}", "target",
+					 d->target, "size", (json_int_t)d->size,
+					 "base", d->base, "active", d->active));
+	}
 	for (unsigned i = 0; i < layers->layer_count; i++) {
 		const struct layer *l = &layers->layers[i];
 
@@ -309,24 +514,14 @@ static json_t *as_json(const struct layers *layers)
 						l->file, "format", l->format,
 						"backing", l->backing));
 	}
-	for (unsigned i = 0; i < layers->snapshot_count; i++) {
-		const struct snapshot *s = &layers->snapshots[i];
-
+	for (unsigned i = 0; i < layers->snapshot_count; i++)
 		json_array_append_new(
 			snapshots,
-			json_pack("{s:s, s:s, s:s, s:I, s:b, s:b, s:s}", "name",
-				  s->name, "layer", s->layer, "parent",
-				  s->parent, "created_at",
-				  (json_int_t)s->created_at, "automatic",
-				  s->automatic, "running", s->running,
-				  "definition", s->definition));
-	}
-	return json_pack("{s:i, s:s, s:I, s:i, s:s, s:s, s:s, s:o, s:o}",
-			 "version", 1, "base", layers->base, "size",
-			 (json_int_t)layers->size, "next", (int)layers->next,
-			 "active", layers->active, "parent", layers->parent,
-			 "restore", layers->restore, "layers", list,
-			 "snapshots", snapshots);
+			snapshot_json(layers, &layers->snapshots[i]));
+	return json_pack("{s:i, s:i, s:s, s:s, s:o, s:o, s:o}", "version", 2,
+			 "next", (int)layers->next, "parent", layers->parent,
+			 "restore", layers->restore, "disks", disks, "layers",
+			 list, "snapshots", snapshots);
 }
 
 static int write_file(const char *folder, const char *name,
@@ -424,8 +619,7 @@ static int collect(const char *folder, const char *name,
 
 static bool is_left_disk(struct layers *layers, const char *name)
 {
-	return (is_made(name) || !strcmp(name, layers->base)) &&
-	       !is_known_layer(layers, name);
+	return is_made(name) && !is_known_layer(layers, name);
 }
 
 static bool is_left_digest(struct layers *layers, const char *name)

@@ -1,27 +1,38 @@
 /*
- * The layers of a vault's disk: image files in disks/, each standing on
- * another or on none, and the snapshots that hold some of them.
+ * The layers of a vault's disks: image files in disks/, each standing on
+ * another or, the disk of the definition, on none; and the snapshots, of which
+ * each holds one layer of every disk.
  *
- * The guest writes to the active layer only; all others are frozen. Which
+ * The guest writes to the active layers only; all others are frozen. Which
  * layer is which, and which snapshots there are, is said by one file,
  * disks/layers.json. It is replaced by one rename, and that rename decides
  * whether something was done: a file in disks/, snapshots/ or digests/ that
  * it does not know is left from something that was not, and is removed. A
- * vault without the file has one layer, the disk of its definition.
+ * disk that the file does not know has one layer, that of the definition.
  *
- * While a running guest is moved to a new layer, disks/layers.json.next says
- * what layers.json becomes if the guest's QEMU is found on that layer.
- * Backing files are named without a folder, so that the vault can be moved.
+ * While a running guest is moved to new layers, disks/layers.json.next says
+ * what layers.json becomes if the guest's QEMU is found on them. Backing files
+ * are named without a folder, so that the vault can be moved; only a disk that
+ * was adopted in place, outside of the vault, is named by its path, and that
+ * is read from the definition, never from layers.json.
+ *
+ * layers.json of version 1 knew the definition's first disk only. Read, it
+ * becomes version 2: its snapshots hold nothing of other disks.
  */
 #ifndef DAEMON_LAYERS_H
 #define DAEMON_LAYERS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/domain.h"
 #include "recorder/error.h"
 
-#define LAYERS_MAX 120	    /* libvirt takes a chain of 200 */
+#define LAYERS_DISKS DOMAIN_DISKS
+#define LAYERS_CHAIN 120    /* of one disk; libvirt takes 200 */
+#define LAYERS_MAX 480	    /* of all disks */
+#define SNAPSHOTS_MAX 120
 #define LAYER_NAME_SIZE 64  /* of a file in disks/ */
 #define SNAPSHOT_NAME_SIZE 64
 
@@ -29,11 +40,20 @@ struct layer {
 	char file[LAYER_NAME_SIZE];
 	char format[16];	       /* "qcow2" or "raw" */
 	char backing[LAYER_NAME_SIZE]; /* "" for none */
+	char place[512]; /* its path when it is outside of the vault, or "" */
+};
+
+struct layered_disk {
+	char target[16]; /* "sda", as the definition calls it */
+	uint64_t size;	 /* bytes that the guest sees */
+	char base[LAYER_NAME_SIZE];   /* the definition's image */
+	char active[LAYER_NAME_SIZE]; /* what the guest writes to */
 };
 
 struct snapshot {
 	char name[SNAPSHOT_NAME_SIZE];
-	char layer[LAYER_NAME_SIZE];	 /* "" for a vault without a disk */
+	/* By the disk's number; "" for a disk that it knows nothing of. */
+	char layers[LAYERS_DISKS][LAYER_NAME_SIZE];
 	char parent[SNAPSHOT_NAME_SIZE]; /* what it was made on, or "" */
 	int64_t created_at;		 /* us since 1970 */
 	bool automatic;			 /* made by a revert */
@@ -42,25 +62,22 @@ struct snapshot {
 };
 
 struct layers {
-	uint64_t size;		      /* bytes that the guest sees */
 	unsigned next;		      /* number of the next new layer */
-	char base[LAYER_NAME_SIZE];   /* the definition's disk */
-	char active[LAYER_NAME_SIZE]; /* "" for a vault without a disk */
 	char parent[SNAPSHOT_NAME_SIZE];
 	/* NVRAM and TPM state of this one are still to be put back. */
 	char restore[SNAPSHOT_NAME_SIZE];
-	unsigned layer_count, snapshot_count;
+	unsigned disk_count, layer_count, snapshot_count;
+	struct layered_disk disks[LAYERS_DISKS]; /* in the definition's order */
 	struct layer layers[LAYERS_MAX];
-	struct snapshot snapshots[LAYERS_MAX]; /* oldest first */
+	struct snapshot snapshots[SNAPSHOTS_MAX]; /* oldest first */
 };
 
 /*
- * What layers.json of the vault's folder says; free() it. disk: path of the
- * definition's disk, "" for none, for a vault that has not got the file yet.
- * -EINVAL when the file is damaged, or missing where it was, -ENOTSUP when the
- * disk is not in the vault's folder.
+ * What layers.json of the vault's folder (…/vaults/UUID) says, and of disks
+ * that it does not know, what the definition says; free() it. -EINVAL when the
+ * file is damaged, or missing where it was; -ENOENT when a disk is not there.
  */
-int layers_read(struct layers **layers, const char *folder, const char *disk,
+int layers_read(struct layers **layers, const char *folder, const char *xml,
 		struct error *error);
 
 /* Replaces layers.json: from here on it is so. */
@@ -74,7 +91,17 @@ int layers_commit_prepared(const char *folder, struct error *error);
 int layers_drop_prepared(const char *folder, struct error *error);
 /* NULL and 0 when nothing is prepared. */
 int layers_read_prepared(struct layers **layers, const char *folder,
-			 struct error *error);
+			 const char *xml, struct error *error);
+
+/* Where a layer's file is. */
+void layers_path(const char *folder, const struct layer *layer,
+		 char path[PATH_MAX]);
+/* The name by which a layer on top has it as its backing file. */
+const char *layers_reference(const struct layer *layer);
+/* The disk that a layer is of; NULL for none. */
+struct layered_disk *layers_disk(struct layers *layers, const char *file);
+/* Whether it is what a guest writes to. */
+bool layers_is_active(const struct layers *layers, const char *file);
 
 /* Removes what layers.json does not know; only when there is the file. */
 int layers_collect(const char *folder, const struct layers *layers,
@@ -83,7 +110,8 @@ int layers_collect(const char *folder, const struct layers *layers,
 struct layer *layers_find(struct layers *layers, const char *file);
 struct snapshot *layers_snapshot(struct layers *layers, const char *name);
 
-/* A new, empty layer on `backing`, not yet in any file; NULL when full. */
+/* A new, empty layer on `backing`, not yet in any file; NULL when there are
+ * too many, of all or in the chain. */
 struct layer *layers_add(struct layers *layers, const char *backing);
 void layers_remove(struct layers *layers, const char *file);
 

@@ -40,12 +40,12 @@ static void root_of(struct control *control, const struct vault *vault,
 }
 
 static void layer_path(struct control *control, const struct vault *vault,
-		       const char *file, char path[PATH_MAX])
+		       const struct layer *layer, char path[PATH_MAX])
 {
-	char name[LAYER_NAME_SIZE + 8];
+	char folder[PATH_MAX];
 
-	snprintf(name, sizeof(name), "disks/%s", file);
-	vault_path(control, vault->uuid, name, path);
+	root_of(control, vault, folder);
+	layers_path(folder, layer, path);
 }
 
 static int read_definition(struct control *control, const struct vault *vault,
@@ -60,36 +60,47 @@ static int read_definition(struct control *control, const struct vault *vault,
 int snapshot_layers(struct control *control, const struct vault *vault,
 		    struct layers **layers, struct error *error)
 {
-	struct domain_facts facts;
 	char folder[PATH_MAX], *xml;
 	int r = read_definition(control, vault, &xml, error);
 
 	*layers = NULL;
 	if (r)
 		return r;
-	r = domain_read(xml, &facts, error);
-	free(xml);
 	root_of(control, vault, folder);
-	return r ? r : layers_read(layers, folder, facts.disk, error);
+	r = layers_read(layers, folder, xml, error);
+	free(xml);
+	return r;
 }
 
-int snapshot_active(struct control *control, const struct vault *vault,
-		    struct snapshot_disk *disk, struct error *error)
+static json_t *describe_disk(struct control *control, const struct vault *vault,
+			     struct layers *layers,
+			     const struct layered_disk *disk)
+{
+	const struct layer *active = layers_find(layers, disk->active);
+	const struct layer *base = layers_find(layers, disk->base);
+	char path[PATH_MAX];
+
+	layer_path(control, vault, active, path);
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "target",
+			 disk->target, "path", path, "format", active->format,
+			 "virtual_size", (json_int_t)disk->size, "actual_size",
+			 (json_int_t)disk_actual_size(path), "in_place",
+			 base->place[0] != '\0');
+}
+
+int snapshot_disks(struct control *control, const struct vault *vault,
+		   json_t **list, struct error *error)
 {
 	struct layers *layers;
-	struct layer *active;
 	int r = snapshot_layers(control, vault, &layers, error);
 
-	memset(disk, 0, sizeof(*disk));
-	if (r)
-		return r;
-	active = layers_find(layers, layers->active);
-	if (active) {
-		layer_path(control, vault, active->file, disk->path);
-		strcpy(disk->format, active->format);
-	}
+	*list = json_array();
+	for (unsigned i = 0; !r && i < layers->disk_count; i++)
+		json_array_append_new(*list,
+				      describe_disk(control, vault, layers,
+						    &layers->disks[i]));
 	free(layers);
-	return 0;
+	return r;
 }
 
 /* --- what was interrupted --------------------------------------------- */
@@ -102,30 +113,45 @@ static bool is_there(struct control *control, const struct vault *vault)
 	return state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED;
 }
 
+/* Whether the guest writes to what was prepared: to all of it, or to none. */
+static int has_switched(struct control *control, const struct vault *vault,
+			struct layers *prepared, bool *done,
+			struct error *error)
+{
+	char path[PATH_MAX];
+	int r;
+
+	*done = false;
+	if (!prepared->disk_count || !is_there(control, vault))
+		return 0;
+	layer_path(control, vault,
+		   layers_find(prepared, prepared->disks[0].active), path);
+	r = hypervisor_has_drive(control->hypervisor, vault->uuid, path, done,
+				 error);
+	/* It has gone meanwhile. */
+	return r && !is_there(control, vault) ? 0 : r;
+}
+
 /*
- * A change of the running guest's layer: done if QEMU has made it, else not.
+ * A change of the running guest's layers: done if QEMU has made it, else not.
  * A guest that is gone was paused all the time, so that either would be right.
  */
 static int settle(struct control *control, const struct vault *vault,
 		  struct error *error)
 {
-	char folder[PATH_MAX], path[PATH_MAX];
-	struct layers *prepared;
+	struct layers *prepared = NULL;
+	char folder[PATH_MAX], *xml;
 	bool done = false;
-	int r;
+	int r = read_definition(control, vault, &xml, error);
 
+	if (r)
+		return r;
 	root_of(control, vault, folder);
-	r = layers_read_prepared(&prepared, folder, error);
+	r = layers_read_prepared(&prepared, folder, xml, error);
+	free(xml);
 	if (r || !prepared)
 		return r;
-	if (is_there(control, vault)) {
-		layer_path(control, vault, prepared->active, path);
-		r = hypervisor_has_drive(control->hypervisor, vault->uuid, path,
-					 &done, error);
-		/* It has gone meanwhile. */
-		if (r && !is_there(control, vault))
-			r = 0;
-	}
+	r = has_switched(control, vault, prepared, &done, error);
 	free(prepared);
 	if (r)
 		return r;
@@ -228,7 +254,7 @@ static int open_layers(struct control *control, const struct vault *vault,
 	return r;
 }
 
-/* Freezes the active layer for a snapshot; the new one is not there yet. */
+/* Freezes the active layers for a snapshot; new ones are not there yet. */
 static int add_snapshot(struct control *control, const struct vault *vault,
 			struct layers *layers, const char *name, bool automatic,
 			struct error *error)
@@ -240,14 +266,15 @@ static int add_snapshot(struct control *control, const struct vault *vault,
 				 "there is a snapshot \"%s\" already: choose "
 				 "another name, or delete it",
 				 name);
-	if (layers->snapshot_count == LAYERS_MAX)
+	if (layers->snapshot_count == SNAPSHOTS_MAX)
 		return error_set(error, -E2BIG,
 				 "there are %d snapshots: delete one first",
-				 LAYERS_MAX);
+				 SNAPSHOTS_MAX);
 	snapshot = &layers->snapshots[layers->snapshot_count++];
 	memset(snapshot, 0, sizeof(*snapshot));
 	strcpy(snapshot->name, name);
-	strcpy(snapshot->layer, layers->active);
+	for (unsigned i = 0; i < layers->disk_count; i++)
+		strcpy(snapshot->layers[i], layers->disks[i].active);
 	strcpy(snapshot->parent, layers->parent);
 	snapshot->created_at = units_now_us();
 	snapshot->automatic = automatic;
@@ -258,7 +285,7 @@ static int add_snapshot(struct control *control, const struct vault *vault,
 
 /* QEMU may be another user, to whom libvirt has given the disk. */
 static int give_to_owner(struct control *control, const struct vault *vault,
-			 const char *like, const char *path,
+			 const struct layer *like, const char *path,
 			 struct error *error)
 {
 	char other[PATH_MAX];
@@ -271,52 +298,86 @@ static int give_to_owner(struct control *control, const struct vault *vault,
 	return 0;
 }
 
-/* A new file on a layer; it becomes the active one of `layers`. */
+/* A new file on a layer; it becomes the active one of its disk. */
 static int add_layer(struct control *control, const struct vault *vault,
-		     struct layers *layers, const char *on, struct error *error)
+		     struct layers *layers, unsigned n, const char *on,
+		     struct error *error)
 {
-	struct layer *below = layers_find(layers, on), *layer;
+	struct layered_disk *disk = &layers->disks[n];
+	struct layer *layer = layers_add(layers, on);
+	const struct layer *below = layers_find(layers, on);
 	char path[PATH_MAX];
 	int r;
 
-	if (!below)
-		return 0; /* without a disk */
-	layer = layers_add(layers, below->file);
 	if (!layer)
 		return error_set(error, -E2BIG,
-				 "there are %d layers: delete a snapshot first",
-				 LAYERS_MAX);
-	layer_path(control, vault, layer->file, path);
-	r = disk_create_on(path, below->file, below->format, layers->size,
-			   error);
+				 "disk %s has too many layers: delete a "
+				 "snapshot first",
+				 disk->target);
+	layer_path(control, vault, layer, path);
+	r = disk_create_on(path, layers_reference(below), below->format,
+			   disk->size, error);
 	if (!r)
-		r = give_to_owner(control, vault, below->file, path, error);
-	if (!r) {
-		strcpy(layers->active, layer->file);
-		vault_path(control, vault->uuid, "disks", path);
-		r = folder_sync(path, error);
-	}
+		r = give_to_owner(control, vault, below, path, error);
+	strcpy(disk->active, layer->file);
 	return r;
 }
 
+/*
+ * One for each disk, on what the snapshot holds; on what it is now where that
+ * knows nothing of the disk (or for none). They are lasting.
+ */
+static int add_layers(struct control *control, const struct vault *vault,
+		      struct layers *layers, const char *snapshot,
+		      struct error *error)
+{
+	const struct snapshot *target =
+		snapshot ? layers_snapshot(layers, snapshot) : NULL;
+	char path[PATH_MAX], on[LAYER_NAME_SIZE];
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < layers->disk_count; i++) {
+		bool knows = target && target->layers[i][0];
+
+		strcpy(on, knows ? target->layers[i] : layers->disks[i].active);
+		r = add_layer(control, vault, layers, i, on, error);
+	}
+	vault_path(control, vault->uuid, "disks", path);
+	return r ? r : folder_sync(path, error);
+}
+
+/* All its disks at once, from the layers that a snapshot holds. */
 static int switch_guest(struct control *control, const struct vault *vault,
-			const char *before, const char *after,
+			struct layers *layers, const char *name,
 			struct error *error)
 {
-	char from[PATH_MAX], to[PATH_MAX];
+	const struct snapshot *before = layers_snapshot(layers, name);
+	struct hypervisor_switch disks[LAYERS_DISKS];
+	char(*paths)[PATH_MAX] = calloc(2 * LAYERS_DISKS, PATH_MAX);
+	int r;
 
-	if (!before[0])
-		return 0;
-	layer_path(control, vault, before, from);
-	layer_path(control, vault, after, to);
-	return hypervisor_switch_disk(control->hypervisor, vault->uuid, from,
-				      to, error);
+	if (!paths)
+		return error_set(error, -ENOMEM, "no memory");
+	for (unsigned i = 0; i < layers->disk_count; i++) {
+		layer_path(control, vault,
+			   layers_find(layers, before->layers[i]),
+			   paths[2 * i]);
+		layer_path(control, vault,
+			   layers_find(layers, layers->disks[i].active),
+			   paths[2 * i + 1]);
+		disks[i] = (struct hypervisor_switch){paths[2 * i],
+						      paths[2 * i + 1]};
+	}
+	r = hypervisor_switch_disks(control->hypervisor, vault->uuid, disks,
+				    layers->disk_count, error);
+	free(paths);
+	return r;
 }
 
 /* Files are there and the new layers known: the moment itself. */
 static int take_running(struct control *control, const struct vault *vault,
-			const struct layers *layers, const char *before,
-			const char *name, struct error *error)
+			struct layers *layers, const char *name,
+			struct error *error)
 {
 	char folder[PATH_MAX];
 	struct error later = {0};
@@ -332,7 +393,7 @@ static int take_running(struct control *control, const struct vault *vault,
 	if (!r)
 		r = snapshot_state_save(control, vault, name, error);
 	if (!r)
-		r = switch_guest(control, vault, before, layers->active, error);
+		r = switch_guest(control, vault, layers, name, error);
 	if (!r)
 		r = layers_commit_prepared(folder, error);
 	/* Whatever failed, what QEMU has done is what is so. */
@@ -347,21 +408,18 @@ static int take_running(struct control *control, const struct vault *vault,
 static int take(struct control *control, const struct vault *vault,
 		struct layers *layers, const char *name, struct error *error)
 {
-	char folder[PATH_MAX], before[LAYER_NAME_SIZE];
-	int r;
+	char folder[PATH_MAX];
+	int r = add_snapshot(control, vault, layers, name, false, error);
 
-	strcpy(before, layers->active);
-	r = add_snapshot(control, vault, layers, name, false, error);
 	if (!r)
-		r = add_layer(control, vault, layers, before, error);
+		r = add_layers(control, vault, layers, NULL, error);
 	if (r)
 		return r;
 	if (is_there(control, vault)) {
 		vault_path(control, vault->uuid, "snapshots", folder);
 		r = folder_make(folder, 0700, error);
 		return r ? r
-			 : take_running(control, vault, layers, before, name,
-					error);
+			 : take_running(control, vault, layers, name, error);
 	}
 	root_of(control, vault, folder);
 	r = snapshot_state_save(control, vault, name, error);
@@ -424,21 +482,17 @@ static int revert(struct control *control, const struct vault *vault,
 		  struct layers *layers, const char *name, char *kept,
 		  struct error *error)
 {
-	struct snapshot *target = find(layers, name, error);
-	char folder[PATH_MAX], layer[LAYER_NAME_SIZE];
-	int r = target ? 0 : -ENOENT;
+	char folder[PATH_MAX];
+	int r = find(layers, name, error) ? 0 : -ENOENT;
 
-	if (r)
-		return r;
-	strcpy(layer, target->layer);
-	if (kept) {
+	if (!r && kept) {
 		name_kept(layers, kept);
 		r = add_snapshot(control, vault, layers, kept, true, error);
 		if (!r)
 			r = snapshot_state_save(control, vault, kept, error);
 	}
 	if (!r)
-		r = add_layer(control, vault, layers, layer, error);
+		r = add_layers(control, vault, layers, name, error);
 	if (r)
 		return r;
 	strcpy(layers->parent, name);
@@ -529,21 +583,43 @@ int snapshot_delete(struct control *control, const struct vault *vault,
 
 /* --- list ------------------------------------------------------------- */
 
-static json_t *describe(struct control *control, const struct vault *vault,
-			const struct layers *layers, const struct snapshot *s)
+/* What it holds of each disk, and the bytes of all. */
+static json_t *describe_layers(struct control *control,
+			       const struct vault *vault, struct layers *layers,
+			       const struct snapshot *s, uint64_t *bytes)
 {
-	char path[PATH_MAX] = "";
+	json_t *list = json_array();
+	char path[PATH_MAX];
 
-	if (s->layer[0])
-		layer_path(control, vault, s->layer, path);
+	*bytes = 0;
+	for (unsigned i = 0; i < layers->disk_count; i++) {
+		const struct layer *layer = layers_find(layers, s->layers[i]);
+
+		if (!layer)
+			continue;
+		layer_path(control, vault, layer, path);
+		*bytes += disk_actual_size(path);
+		json_array_append_new(list, json_pack("{s:s, s:s}", "disk",
+						      layers->disks[i].target,
+						      "layer", layer->file));
+	}
+	return list;
+}
+
+static json_t *describe(struct control *control, const struct vault *vault,
+			struct layers *layers, const struct snapshot *s)
+{
+	uint64_t bytes;
+	json_t *list = describe_layers(control, vault, layers, s, &bytes);
+
 	return json_pack(
-		"{s:s, s:o, s:s, s:o, s:b, s:b, s:b, s:s, s:I}", "name",
-		s->name, "created_at", units_time_json(s->created_at), "layer",
-		s->layer, "parent",
+		"{s:s, s:o, s:o, s:s, s:o, s:b, s:b, s:b, s:s, s:I}", "name",
+		s->name, "created_at", units_time_json(s->created_at), "layers",
+		list, "layer", s->layers[0], "parent",
 		s->parent[0] ? json_string(s->parent) : json_null(),
 		"automatic", s->automatic, "running", s->running, "current",
 		!strcmp(layers->parent, s->name), "definition", s->definition,
-		"bytes", (json_int_t)disk_actual_size(path));
+		"bytes", (json_int_t)bytes);
 }
 
 int snapshot_list(struct control *control, const struct vault *vault,

@@ -1,9 +1,9 @@
 /*
- * Snapshots of a vault: its disk, firmware variables and TPM state as one, of
+ * Snapshots of a vault: its disks, firmware variables and TPM state as one, of
  * a stopped or a running vault.
  *
- * A snapshot freezes the layer that the guest writes to (layers.h) and copies
- * NVRAM and TPM state to snapshots/NAME/; the guest goes on in a new layer. Of
+ * A snapshot freezes the layers that the guest writes to (layers.h) and copies
+ * NVRAM and TPM state to snapshots/NAME/; the guest goes on in new layers. Of
  * a running guest it has what a power failure at that moment would leave:
  * memory is not kept. Every operation is whole or undone, whenever daemon,
  * QEMU or host end; what is half-done is brought to one of the two by
@@ -69,15 +69,12 @@ int snapshot_compact(struct control *control, const struct vault *vault,
 int snapshot_recover(struct control *control, const struct vault *vault,
 		     struct error *error);
 
-/* Path and format of the layer that the guest writes to ("" for no disk). */
-struct snapshot_disk {
-	char path[PATH_MAX];
-	char format[16];
-};
-
-/* Needs no lock. */
-int snapshot_active(struct control *control, const struct vault *vault,
-		    struct snapshot_disk *disk, struct error *error);
+/*
+ * What the guest writes to, disk by disk: target, path, format, virtual_size,
+ * actual_size, in_place. Needs no lock.
+ */
+int snapshot_disks(struct control *control, const struct vault *vault,
+		   json_t **list, struct error *error);
 
 /* The vault's layers; free() them. Needs no lock. */
 int snapshot_layers(struct control *control, const struct vault *vault,

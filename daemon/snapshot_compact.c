@@ -22,11 +22,10 @@ struct place {
 	char root[PATH_MAX], disks[PATH_MAX], digests[PATH_MAX];
 };
 
-static void path_of(const struct place *place, const char *file,
+static void path_of(const struct place *place, const struct layer *layer,
 		    char path[PATH_MAX])
 {
-	if (snprintf(path, PATH_MAX, "%s/%s", place->disks, file) >= PATH_MAX)
-		path[0] = '\0';
+	layers_path(place->root, layer, path);
 }
 
 /* Digests of a layer that is about to show something else. */
@@ -63,10 +62,12 @@ static void put_in_place(struct layers *layers, const char *from,
 		if (!strcmp(layers->layers[i].backing, from))
 			strcpy(layers->layers[i].backing, to);
 	for (unsigned i = 0; i < layers->snapshot_count; i++)
-		if (!strcmp(layers->snapshots[i].layer, from))
-			strcpy(layers->snapshots[i].layer, to);
-	if (!strcmp(layers->active, from))
-		strcpy(layers->active, to);
+		for (unsigned d = 0; d < layers->disk_count; d++)
+			if (!strcmp(layers->snapshots[i].layers[d], from))
+				strcpy(layers->snapshots[i].layers[d], to);
+	for (unsigned i = 0; i < layers->disk_count; i++)
+		if (!strcmp(layers->disks[i].active, from))
+			strcpy(layers->disks[i].active, to);
 	layers_remove(layers, from);
 }
 
@@ -81,8 +82,9 @@ static int move_children(const struct place *place, struct layers *layers,
 	for (unsigned i = 0; !r && i < layers->layer_count; i++) {
 		if (strcmp(layers->layers[i].backing, from))
 			continue;
-		path_of(place, layers->layers[i].file, path);
-		r = disk_rename_backing(path, to->file, to->format, error);
+		path_of(place, &layers->layers[i], path);
+		r = disk_rename_backing(path, layers_reference(to), to->format,
+					error);
 	}
 	return r;
 }
@@ -94,13 +96,13 @@ static int join_down(const struct place *place, struct layers *layers,
 	char path[PATH_MAX];
 	int r;
 
-	path_of(place, upper.file, path);
+	path_of(place, &upper, path);
 	r = disk_check_space(place->disks, disk_actual_size(path), error);
 	if (r)
 		return r;
 	drop_digests(place, lower.file);
 	r = disk_commit(path, error);
-	path_of(place, lower.file, path);
+	path_of(place, &lower, path);
 	if (!r)
 		r = disk_sync(path, error);
 	if (!r)
@@ -119,11 +121,11 @@ static int join_up(const struct place *place, struct layers *layers,
 	char path[PATH_MAX];
 	int r;
 
-	path_of(place, lower.file, path);
+	path_of(place, &lower, path);
 	r = disk_check_space(place->disks, disk_actual_size(path), error);
-	path_of(place, upper.file, path);
+	path_of(place, &upper, path);
 	if (!r)
-		r = disk_rebase(path, base ? base->file : NULL,
+		r = disk_rebase(path, base ? layers_reference(base) : NULL,
 				base ? base->format : NULL, error);
 	if (!r)
 		r = disk_sync(path, error);
@@ -135,10 +137,10 @@ static int join_up(const struct place *place, struct layers *layers,
 }
 
 /* The definition's own disk stays: it is what others know the vault by. */
-static bool is_down(const struct layers *layers, const struct layer *layer,
-		    const char *lower, const char *upper)
+static bool is_down(const struct layer *layer, const char *lower,
+		    const char *upper)
 {
-	return !strcmp(layer->file, layers->base) ||
+	return !layer->backing[0] ||
 	       disk_actual_size(upper) <= disk_actual_size(lower);
 }
 
@@ -154,16 +156,16 @@ static int join_one(const struct place *place, struct layers *layers,
 			layers_children(layers, layer->file, &child);
 		int r;
 
-		if (!strcmp(layer->file, layers->active) ||
+		if (layers_is_active(layers, layer->file) ||
 		    layers_is_held(layers, layer->file) || children > 1)
 			continue;
 		if (children == 0) {
 			layers_remove(layers, layer->file);
 			return 1;
 		}
-		path_of(place, layer->file, lower);
-		path_of(place, child->file, upper);
-		r = is_down(layers, layer, lower, upper)
+		path_of(place, layer, lower);
+		path_of(place, child, upper);
+		r = is_down(layer, lower, upper)
 			    ? join_down(place, layers, *layer, *child, error)
 			    : join_up(place, layers, *layer, *child, error);
 		return r ? r : 1;

@@ -92,42 +92,37 @@ void vault_changed(void *data, const char *uuid, enum hypervisor_state state,
 	vault_release(&vault);
 }
 
-/* The layers of its disk, and their paths. */
-struct chain {
+/* The layers of its disks, and their paths. */
+struct chains {
 	struct layers *layers;
+	struct domain_chain disks[LAYERS_DISKS];
 	struct domain_layer images[LAYERS_MAX];
 	char paths[LAYERS_MAX][PATH_MAX];
-	unsigned count;
+	unsigned count; /* of images */
 };
 
-static int read_chain(struct control *control, const struct vault *vault,
-		      struct chain *chain, struct error *error)
+static int read_chain(struct chains *chains, unsigned n, const char *folder,
+		      struct error *error)
 {
-	char name[LAYER_NAME_SIZE + 8];
-	const struct layer *layer;
-	int r = snapshot_layers(control, vault, &chain->layers, error);
+	struct layers *layers = chains->layers;
+	const struct layer *layer =
+		layers_find(layers, layers->disks[n].active);
+	struct domain_chain *chain = &chains->disks[n];
 
-	/* A disk outside of the vault, as adopted in place: it has no layers.
-	 */
-	if (r == -ENOTSUP) {
-		error_clear(error);
-		return 0;
-	}
-	if (r)
-		return r;
-	layer = layers_find(chain->layers, chain->layers->active);
-	for (; layer; layer = layers_find(chain->layers, layer->backing)) {
-		char *path = chain->paths[chain->count];
+	chain->target = layers->disks[n].target;
+	chain->layers = &chains->images[chains->count];
+	for (; layer; layer = layers_find(layers, layer->backing)) {
+		char *path = chains->paths[chains->count];
 
-		snprintf(name, sizeof(name), "disks/%s", layer->file);
-		vault_path(control, vault->uuid, name, path);
+		layers_path(folder, layer, path);
 		if (access(path, F_OK))
 			return error_errno(error, errno,
 					   "its disk %s is missing: put it "
 					   "back from a backup",
 					   path);
-		chain->images[chain->count++] =
+		chains->images[chains->count++] =
 			(struct domain_layer){path, layer->format};
+		chain->count++;
 	}
 	return 0;
 }
@@ -136,18 +131,21 @@ static int make_text(struct control *control, const struct vault *vault,
 		     const char *xml, struct domain_start *options, char **text,
 		     struct error *error)
 {
-	struct chain *chain = calloc(1, sizeof(*chain));
+	struct chains *chains = calloc(1, sizeof(*chains));
 	int r;
 
-	if (!chain)
+	if (!chains)
 		return error_set(error, -ENOMEM, "no memory");
-	r = read_chain(control, vault, chain, error);
-	options->layers = chain->images;
-	options->layer_count = chain->count;
-	if (!r)
+	r = snapshot_layers(control, vault, &chains->layers, error);
+	for (unsigned i = 0; !r && i < chains->layers->disk_count; i++)
+		r = read_chain(chains, i, options->folder, error);
+	if (!r) {
+		options->chains = chains->disks;
+		options->chain_count = chains->layers->disk_count;
 		r = domain_for_start(xml, options, text, error);
-	free(chain->layers);
-	free(chain);
+	}
+	free(chains->layers);
+	free(chains);
 	return r;
 }
 
@@ -235,11 +233,6 @@ static int start(struct control *control, struct vault *vault,
 	char *text = NULL;
 	int r = snapshot_recover(control, vault, error);
 
-	/* Nor has a disk outside of the vault snapshots; see read_chain. */
-	if (r == -ENOTSUP) {
-		error_clear(error);
-		r = 0;
-	}
 	if (!r)
 		r = vault_start_text(control, vault, kvm, &text, error);
 	if (!r)

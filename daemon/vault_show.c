@@ -67,22 +67,18 @@ static int64_t live_sessions(struct control *control, const char *uuid)
 	return count;
 }
 
-/* Its place, and what it takes there; the rest was noted when it was made. */
-static json_t *disk_json(const struct vault *vault, const char *path)
+/* All disks, and the first by itself as well. */
+static void add_disks(struct control *control, const struct vault *vault,
+		      json_t *json)
 {
-	json_t *json, *noted = json_object_get(vault->spec, "disk");
-	struct stat st;
+	json_t *disks, *first, *noted = json_object_get(vault->spec, "disk");
 
-	if (!*path)
-		return json_null();
-	json = json_pack("{s:s}", "path", path);
-	if (!stat(path, &st))
-		json_object_set_new(
-			json, "actual_size",
-			json_integer((json_int_t)st.st_blocks * 512));
-	if (noted)
-		json_object_update_missing(json, noted);
-	return json;
+	snapshot_disks(control, vault, &disks, NULL);
+	first = json_deep_copy(json_array_get(disks, 0));
+	if (first && noted)
+		json_object_update_missing(first, noted);
+	json_object_set_new(json, "disk", first ? first : json_null());
+	json_object_set_new(json, "disks", disks);
 }
 
 /* Whose firmware it starts with: its own, or whatever the host has then. */
@@ -110,7 +106,6 @@ static void add_hardware(struct control *control, const struct vault *vault,
 			 json_t *json)
 {
 	struct domain_facts facts;
-	struct snapshot_disk disk;
 	char path[PATH_MAX], *xml;
 
 	vault_path(control, vault->uuid, "domain.xml", path);
@@ -124,8 +119,7 @@ static void add_hardware(struct control *control, const struct vault *vault,
 				  (int)facts.cpus, "heads", (int)facts.heads,
 				  "cpu", facts.cpu_model, "machine",
 				  facts.machine, "mac", facts.mac));
-		snapshot_active(control, vault, &disk, NULL);
-		json_object_set_new(json, "disk", disk_json(vault, disk.path));
+		add_disks(control, vault, json);
 	}
 	free(xml);
 }
