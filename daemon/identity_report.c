@@ -23,6 +23,16 @@ static uint64_t get(const struct probe_record *record, size_t at, size_t size)
 	return value;
 }
 
+/*
+ * Intel's processors show SYSCALL in 64-bit mode only (SDM volume 2A, CPUID,
+ * leaf 80000001H), and so does the emulation of newer QEMUs; the probe in a
+ * BIOS guest looks from 32-bit mode.
+ */
+static unsigned without_mode(unsigned leaf, unsigned nth, unsigned value)
+{
+	return leaf == 0x80000001 && nth == 3 ? value & ~(1u << 11) : value;
+}
+
 static void add_cpuid(struct identity *identity,
 		      const struct probe_record *record)
 {
@@ -37,8 +47,9 @@ static void add_cpuid(struct identity *identity,
 		else
 			snprintf(name, sizeof(name), "cpuid.%08x.%s", leaf,
 				 registers[i]);
-		identity_add(identity, name, "%08x",
-			     (unsigned)get(record, 4 * i, 4));
+		identity_add(
+			identity, name, "%08x",
+			without_mode(leaf, i, (unsigned)get(record, 4 * i, 4)));
 	}
 }
 

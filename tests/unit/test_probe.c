@@ -234,6 +234,7 @@ static struct buffer machine(const char *serial, uint8_t command)
 	put(&b, PROBE_PCI, 0, 0, pci, sizeof(pci));
 	put(&b, PROBE_ATA, 0, 0xfa << 8, words, sizeof(words));
 	put(&b, PROBE_MAC, 0, 0x100, mac, sizeof(mac));
+	put(&b, PROBE_CPUID, 0, UINT64_C(0x80000001) << 32, cpu, 16);
 	put(&b, PROBE_MSR, 0, 0x8b, NULL, 0);
 	return b;
 }
@@ -265,6 +266,8 @@ static void fields_have_names(void **state)
 
 	(void)state;
 	is(identity, "cpuid.00000001.eax", "000106a3");
+	/* all but SYSCALL, which depends on the mode of the probe */
+	is(identity, "cpuid.80000001.edx", "0febf3ff");
 	is(identity, "smbios.1.serial", "MV1");
 	is(identity, "smbios.1.uuid", "00000011-0000-0000-0000-000000000000");
 	is(identity, "pci.00:00.0.id", "8086:29c0");
