@@ -28,6 +28,7 @@
 struct run {
 	struct control *control;
 	const struct vault *vault;
+	const struct vault_source *source;
 	char uuid[37];         /* the probe's own */
 	char folder[PATH_MAX]; /* of all that is made for it */
 	char kernel[PATH_MAX], nvram[PATH_MAX];
@@ -251,8 +252,8 @@ static int define(struct run *run, char **text, struct error *error)
 	int r;
 
 	*text = NULL;
-	r = vault_start_text(run->control, run->vault, start.kvm, &guest,
-			     error);
+	r = vault_start_text(run->control, run->vault, run->source, start.kvm,
+			     &guest, error);
 	if (!r)
 		r = make_parts(run, guest, error);
 	if (!r) {
@@ -377,38 +378,57 @@ static bool runs(struct control *control, const char *uuid)
 	return state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED;
 }
 
-int probe_run(struct control *control, const struct vault *vault,
-	      struct probe_report **report, struct error *error)
+static int run_locked(struct run *run, struct probe_report **report,
+		      struct error *error)
+{
+	int r, cleaned;
+
+	if (runs(run->control, run->vault->uuid))
+		return error_set(error, -EBUSY,
+				 "it runs; stop it first: the probe takes its "
+				 "place");
+	r = clean_up(run, error);
+	if (r)
+		return r;
+	r = run_once(run, report, error);
+	cleaned = clean_up(run, r ? NULL : error);
+	r = r ? r : cleaned;
+	if (!r)
+		(*report)->total_ms = ms_since(&run->start);
+	return r;
+}
+
+int probe_run_locked(struct control *control, const struct vault *vault,
+		     const struct vault_source *source,
+		     struct probe_report **report, struct error *error)
 {
 	struct run *run = calloc(1, sizeof(*run));
-	int r, cleaned;
+	int r;
 
 	*report = NULL;
 	if (!run)
 		return error_set(error, -ENOMEM, "no memory");
 	run->vault = vault;
+	run->source = source;
 	set_up(run, control, vault->uuid);
-	r = vaults_lock(control->vaults, vault->uuid, false, error);
-	if (!r) {
-		if (runs(control, vault->uuid))
-			r = error_set(error, -EBUSY,
-				      "it runs; stop it first: the probe "
-				      "takes its place");
-		if (!r)
-			r = clean_up(run, error);
-		if (!r) {
-			r = run_once(run, report, error);
-			cleaned = clean_up(run, r ? NULL : error);
-			r = r ? r : cleaned;
-			if (!r)
-				(*report)->total_ms = ms_since(&run->start);
-		}
-		vaults_unlock(control->vaults, vault->uuid);
-	}
+	r = run_locked(run, report, error);
 	if (r) {
 		probe_report_free(*report);
 		*report = NULL;
 	}
 	free(run);
+	return r;
+}
+
+int probe_run(struct control *control, const struct vault *vault,
+	      struct probe_report **report, struct error *error)
+{
+	int r = vaults_lock(control->vaults, vault->uuid, false, error);
+
+	*report = NULL;
+	if (r)
+		return r;
+	r = probe_run_locked(control, vault, NULL, report, error);
+	vaults_unlock(control->vaults, vault->uuid);
 	return r;
 }

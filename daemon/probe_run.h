@@ -19,6 +19,7 @@
 
 struct control;
 struct vault;
+struct vault_source;
 
 struct probe_report {
 	uint8_t *data; /* records, see daemon/probe/report.h */
@@ -43,6 +44,10 @@ struct probe_record {
  */
 int probe_run(struct control *control, const struct vault *vault,
 	      struct probe_report **report, struct error *error);
+/* The same for a caller who holds the lock; source: see vault_start_text. */
+int probe_run_locked(struct control *control, const struct vault *vault,
+		     const struct vault_source *source,
+		     struct probe_report **report, struct error *error);
 void probe_report_free(struct probe_report *report);
 
 /* Ends a probe that a killed daemon left, and removes its files. */

@@ -109,9 +109,19 @@ json_t *vault_policy_json(const struct policy *policy);
 /* All vaults, by name; a negative errno when the catalogue fails. */
 int vault_list(struct control *control, json_t **list, struct error *error);
 
-/* What a start gives to the hypervisor; free() it. -EBUSY: see instance.h. */
+/* A definition and a seal that are not the vault's own yet; for probes. */
+struct vault_source {
+	const char *definition; /* a file */
+	const char *seal;       /* a folder, or NULL for none */
+};
+
+/*
+ * What a start gives to the hypervisor; free() it. -EBUSY: see instance.h.
+ * source: NULL for the vault's own.
+ */
 int vault_start_text(struct control *control, const struct vault *vault,
-		     bool kvm, char **text, struct error *error);
+		     const struct vault_source *source, bool kvm, char **text,
+		     struct error *error);
 
 /* Vaults that are being started; vault_run.c's. */
 bool vaults_is_starting(struct vaults *vaults, const char *uuid);

@@ -179,7 +179,8 @@ static int place_tpm(struct control *control, const struct vault *vault,
 }
 
 int vault_start_text(struct control *control, const struct vault *vault,
-		     bool kvm, char **text, struct error *error)
+		     const struct vault_source *source, bool kvm, char **text,
+		     struct error *error)
 {
 	char path[PATH_MAX], log[PATH_MAX], folder[PATH_MAX], pidfile[PATH_MAX];
 	char firmware[PATH_MAX], seal[PATH_MAX], *xml = NULL;
@@ -197,9 +198,11 @@ int vault_start_text(struct control *control, const struct vault *vault,
 	vault_path(control, vault->uuid, "fw", firmware);
 	vault_path(control, vault->uuid, "seal", seal);
 	options.firmware = own_folder(firmware, firmware_is_there(firmware));
-	options.seal = own_folder(seal, access(seal, F_OK) == 0);
+	options.seal = source ? source->seal
+			      : own_folder(seal, access(seal, F_OK) == 0);
 	vault_path(control, vault->uuid, "domain.xml", path);
-	r = folder_read(path, DEFINITION_MAX, &xml, error);
+	r = folder_read(source ? source->definition : path, DEFINITION_MAX,
+			&xml, error);
 	if (!r)
 		r = machine_emulator(control, vault, emulator, why, error);
 	if (!r)
@@ -234,7 +237,7 @@ static int start(struct control *control, struct vault *vault,
 	int r = snapshot_recover(control, vault, error);
 
 	if (!r)
-		r = vault_start_text(control, vault, kvm, &text, error);
+		r = vault_start_text(control, vault, NULL, kvm, &text, error);
 	if (!r)
 		r = check_disk(text, error);
 	if (!r)
