@@ -185,6 +185,7 @@ int ctl_vault_policy(struct ctl *ctl, struct error *error);
 int ctl_vault_attach(struct ctl *ctl, struct error *error);
 int ctl_vault_network(struct ctl *ctl, struct error *error);
 int ctl_vault_snapshot(struct ctl *ctl, struct error *error);
+int ctl_vault_seal(struct ctl *ctl, struct error *error);
 int ctl_vault_verify(struct ctl *ctl, struct error *error);
 int ctl_session_list(struct ctl *ctl, struct error *error);
 int ctl_session_show(struct ctl *ctl, struct error *error);

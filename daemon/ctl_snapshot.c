@@ -170,25 +170,3 @@ int ctl_vault_snapshot(struct ctl *ctl, struct error *error)
 			 "\"%s\" is neither create, list, revert nor delete",
 			 ctl->arguments[1]);
 }
-
-int ctl_vault_verify(struct ctl *ctl, struct error *error)
-{
-	bool waits = !ctl_option(ctl, "no-wait");
-	char *path = ctl_path("/api/v1/vaults/%s/verify", ctl->arguments[0]);
-	json_t *job = NULL;
-	int result = ctl_call(
-		ctl, "POST", path,
-		json_pack("{s:b}", "deep", ctl_option(ctl, "deep") != NULL),
-		&job, error);
-
-	free(path);
-	if (!result && waits)
-		result = ctl_wait_for_job(ctl, &job, error);
-	if (!result && ctl->json)
-		ctl_print_json(job);
-	else if (!result)
-		ctl_print("vault %s: every snapshot is %s", ctl->arguments[0],
-			  waits ? "as it was" : "being verified");
-	json_decref(job);
-	return result;
-}

@@ -95,7 +95,7 @@ struct domain_start {
 	const char *firmware;	/* folder that QEMU looks into first (-L) */
 	/*
 	 * Folder of what is given back byte for byte: acpi_tables, rsdp and
-	 * loader (all of them or none), and SMBIOS structures of the types 4,
+	 * loader (all of them or none; tpm_log with them), and SMBIOS structures of the types 4,
 	 * 16, 17, 19 and 32, one in each smbios-TYPE-HANDLE.bin.
 	 */
 	const char *seal;
@@ -127,6 +127,14 @@ struct domain_start {
  */
 int domain_for_start(const char *xml, const struct domain_start *start,
 		     char **text, struct error *error);
+
+/*
+ * The definition with every feature of its processor's model written out, so
+ * that the model may change its mind; free() it. cpu: the model with all that
+ * it means (hypervisor_cpu_features). Features that the definition names stay.
+ */
+int domain_add_features(const char *xml, const char *cpu, char **expanded,
+			struct error *error);
 
 /*
  * Names the one machine that a definition is: SHA-256 in hexadecimal over what

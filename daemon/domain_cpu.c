@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <libxml/parser.h>
+
 #include "daemon/domain_text.h"
 
 /*
@@ -107,4 +109,59 @@ void domain_set_cpu(xmlNodePtr root, const struct domain_spec *spec)
 	pin(root, model, "enforce", "on");
 	pin(root, model, "ucode-rev", intel ? "0x100000000" : "0x1000065");
 	pin(root, model, "model-id", brand_of(model));
+}
+
+static bool has_feature(xmlNodePtr cpu, const char *name)
+{
+	xmlNodePtr feature = domain_text_child(cpu, "feature");
+
+	while (feature && !domain_text_is(feature, "name", name))
+		feature = domain_text_next(feature);
+	return feature != NULL;
+}
+
+static bool is_model(xmlNodePtr a, xmlNodePtr b)
+{
+	xmlChar *one = xmlNodeGetContent(domain_text_child(a, "model"));
+	xmlChar *other = xmlNodeGetContent(domain_text_child(b, "model"));
+	bool is = one && other && xmlStrEqual(one, other);
+
+	xmlFree(one);
+	xmlFree(other);
+	return is;
+}
+
+int domain_add_features(const char *xml, const char *cpu, char **expanded,
+			struct error *error)
+{
+	xmlDocPtr model = xmlReadMemory(cpu, (int)strlen(cpu), NULL, NULL,
+					XML_PARSE_NONET | XML_PARSE_NOERROR);
+	xmlNodePtr to, from = xmlDocGetRootElement(model), feature;
+	xmlDocPtr document;
+	int r = domain_text_parse(xml, &document, error);
+
+	*expanded = NULL;
+	if (r) {
+		xmlFreeDoc(model);
+		return r;
+	}
+	to = domain_text_child(xmlDocGetRootElement(document), "cpu");
+	feature =
+		is_model(to, from) ? domain_text_child(from, "feature") : NULL;
+	for (; feature; feature = domain_text_next(feature)) {
+		char *name = (char *)xmlGetProp(feature, BAD_CAST "name");
+
+		/* What this accelerator has not got says nothing of it. */
+		if (name && domain_text_is(feature, "policy", "require") &&
+		    !has_feature(to, name))
+			domain_text_fill(
+				domain_text_append(
+					to, "<feature policy='require'/>"),
+				"", "name", name);
+		xmlFree(name);
+	}
+	r = domain_text_print(document, expanded, error);
+	xmlFreeDoc(document);
+	xmlFreeDoc(model);
+	return r;
 }

@@ -61,14 +61,16 @@ static int add_tables(xmlNodePtr root, const char *folder, struct error *error)
 		{"acpi_tables", "name=etc/acpi/tables,"},
 		{"rsdp", "name=etc/acpi/rsdp,"},
 		{"loader", "name=etc/table-loader,"},
+		/* where the script of a machine with a TPM makes room */
+		{"tpm_log", "name=etc/tpm/log,"},
 	};
-	char path[3][PATH_MAX];
-	unsigned there = 0;
+	char path[4][PATH_MAX];
+	unsigned there = 0, count = 3;
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		snprintf(path[i], PATH_MAX, "%s/%s", folder, blobs[i].file);
 		if (access(path[i], R_OK) == 0)
-			there++;
+			*(i < 3 ? &there : &count) += 1;
 	}
 	if (there == 0)
 		return 0;
@@ -80,7 +82,7 @@ static int add_tables(xmlNodePtr root, const char *folder, struct error *error)
 				 folder);
 	domain_add_argument(root, "-machine");
 	domain_add_argument(root, "acpi=off");
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < count; i++)
 		add_file(root, "-fw_cfg", blobs[i].name, path[i]);
 	return 0;
 }

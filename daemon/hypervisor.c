@@ -444,6 +444,31 @@ int hypervisor_machine(struct hypervisor *h, const char *emulator,
 	return result;
 }
 
+int hypervisor_cpu_features(struct hypervisor *h, const char *emulator,
+			    const char *machine, bool kvm, const char *model,
+			    char **cpu, struct error *error)
+{
+	virConnectPtr connection;
+	char text[240];
+	const char *cpus[] = {text};
+	int result = get_connection(h, &connection, error);
+
+	*cpu = NULL;
+	if (result < 0)
+		return result;
+	snprintf(text, sizeof(text),
+		 "<cpu mode='custom' match='exact'><model fallback='forbid'>"
+		 "%.80s</model></cpu>",
+		 model);
+	*cpu = virConnectBaselineHypervisorCPU(
+		connection, emulator, "x86_64", machine, kvm ? "kvm" : "qemu",
+		cpus, 1, VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES);
+	if (!*cpu)
+		result = library_error(error);
+	virConnectClose(connection);
+	return result;
+}
+
 int hypervisor_expand(struct hypervisor *h, const char *xml, char **expanded,
 		      struct error *error)
 {

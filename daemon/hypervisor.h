@@ -62,6 +62,14 @@ int hypervisor_machine(struct hypervisor *h, const char *emulator,
 		       char *machine, unsigned size, struct error *error);
 
 /*
+ * A named model of processor with every feature that it means for this QEMU
+ * and machine type, as an element <cpu>; free() it.
+ */
+int hypervisor_cpu_features(struct hypervisor *h, const char *emulator,
+			    const char *machine, bool kvm, const char *model,
+			    char **cpu, struct error *error);
+
+/*
  * A definition as libvirt completes it: addresses, controllers, the versioned
  * machine type. Nothing is started and nothing stays defined. free() it.
  */

@@ -49,11 +49,11 @@ struct operation_answer {
 /*
  * The stream of events: one JSON object each,
  *   {"seq": 17, "at": "2026-01-31T12:00:00.000Z", "type": "vault.state", …}
- * Types: vault.state, vault.created, vault.deleted, vault.verified,
- * snapshot.created, snapshot.deleted, snapshot.reverted, session.started,
- * session.progress, session.ended, ticket.made, ticket.refused,
- * link.refused, job.progress, job.ended, gateway.restarted, network.opened,
- * network.closed.
+ * Types: vault.state, vault.created, vault.deleted, vault.sealed,
+ * vault.checked, vault.verified, snapshot.created, snapshot.deleted,
+ * snapshot.reverted, session.started, session.progress, session.ended,
+ * ticket.made, ticket.refused, link.refused, job.progress, job.ended,
+ * gateway.restarted, network.opened, network.closed.
  * All but the two .progress are stored in the audit log.
  */
 

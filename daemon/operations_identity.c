@@ -1,4 +1,4 @@
-/* Operations on a vault's identity. */
+/* Operations on a vault's identity: reading, sealing, verifying. */
 #include "daemon/operations.h"
 
 #include <stdio.h>
@@ -9,7 +9,10 @@
 #include "daemon/accelerator.h"
 #include "daemon/control.h"
 #include "daemon/identity.h"
+#include "daemon/job.h"
+#include "daemon/operations_query.h"
 #include "daemon/probe_run.h"
+#include "daemon/seal.h"
 #include "daemon/vault.h"
 
 static int probe(struct control *control, const char *name, struct vault *vault,
@@ -31,15 +34,18 @@ static json_t *answer_json(struct control *control, const struct vault *vault,
 			   const struct identity *identity)
 {
 	char digest[IDENTITY_DIGEST_SIZE], why[ACCELERATOR_WHY_SIZE];
+	json_t *diff = seal_diff(control, vault, identity);
 
 	identity_digest(identity, digest);
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o}", "name", vault->name,
-		"uuid", vault->uuid, "digest", digest, "accelerator",
+		"{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "name",
+		vault->name, "uuid", vault->uuid, "digest", digest,
+		"accelerator",
 		accelerator_is_kvm(control->accelerator, why) ? "kvm" : "tcg",
 		"start_ms", (int)report->start_ms, "report_ms",
 		(int)report->report_ms, "total_ms", (int)report->total_ms,
-		"fields", identity_json(identity));
+		"fields", identity_json(identity), "diff",
+		diff ? diff : json_null());
 }
 
 int operation_vault_identity(struct control *control,
@@ -94,4 +100,34 @@ int operation_vault_report(struct control *control,
 	probe_report_free(report);
 	vault_release(&vault);
 	return r;
+}
+
+int operation_vault_seal(struct control *control,
+			 const struct operation_call *call,
+			 struct operation_answer *answer, struct error *error)
+{
+	char id[JOB_ID_SIZE];
+	bool again = false;
+	const struct body_member members[] = {{"again", BODY_BOOL, &again}};
+	int r = BODY_READ(call, members, error);
+
+	if (!r)
+		r = job_seal(control->jobs, call->path[0], again, call->who, id,
+			     error);
+	return r ? r : job_show(control->jobs, id, &answer->json, error);
+}
+
+int operation_vault_verify(struct control *control,
+			   const struct operation_call *call,
+			   struct operation_answer *answer, struct error *error)
+{
+	char id[JOB_ID_SIZE];
+	bool deep = false;
+	const struct body_member members[] = {{"deep", BODY_BOOL, &deep}};
+	int r = BODY_READ(call, members, error);
+
+	if (!r)
+		r = (deep ? job_verify : job_verify_identity)(
+			control->jobs, call->path[0], id, error);
+	return r ? r : job_show(control->jobs, id, &answer->json, error);
 }

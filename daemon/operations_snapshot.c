@@ -148,20 +148,3 @@ int operation_snapshot_revert(struct control *control,
 	return end(control, call, &vault, "snapshot.reverted", call->path[1], r,
 		   error);
 }
-
-int operation_vault_verify(struct control *control,
-			   const struct operation_call *call,
-			   struct operation_answer *answer, struct error *error)
-{
-	char id[JOB_ID_SIZE];
-	bool deep = false;
-	const struct body_member members[] = {{"deep", BODY_BOOL, &deep}};
-	int r = BODY_READ(call, members, error);
-
-	if (!r && !deep)
-		r = error_set(error, -EINVAL,
-			      "this build verifies disks only: use --deep");
-	if (!r)
-		r = job_verify(control->jobs, call->path[0], id, error);
-	return r ? r : job_show(control->jobs, id, &answer->json, error);
-}

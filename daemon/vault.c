@@ -10,6 +10,7 @@
 #include "daemon/folder.h"
 #include "daemon/log.h"
 #include "daemon/probe_run.h"
+#include "daemon/seal.h"
 #include "daemon/snapshot.h"
 #include "daemon/units.h"
 
@@ -301,12 +302,14 @@ static void agree(struct control *control, const struct vault *vault)
 }
 
 /* What goes wrong here is said again when somebody starts the vault. */
-static void recover_snapshots(struct control *control,
-			      const struct vault *vault)
+static void recover_keeping(struct control *control, const struct vault *vault)
 {
 	struct error error = {0};
+	int r = snapshot_recover(control, vault, &error);
 
-	if (snapshot_recover(control, vault, &error))
+	if (!r || r == -ENOTSUP) /* its disk is outside of the vault */
+		r = seal_recover(control, vault, &error);
+	if (r)
 		log_warning("vault %s: %s", vault->name, error.text);
 }
 
@@ -327,7 +330,7 @@ int vaults_recover(struct control *control, struct error *error)
 	for (size_t i = 0; r >= 0 && i < whole.count; i++) {
 		probe_clean(control, whole.vaults[i].uuid);
 		agree(control, &whole.vaults[i]);
-		recover_snapshots(control, &whole.vaults[i]);
+		recover_keeping(control, &whole.vaults[i]);
 	}
 	list_release(&half);
 	list_release(&whole);

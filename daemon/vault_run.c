@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/machine.h"
 #include "daemon/network.h"
+#include "daemon/seal.h"
 #include "daemon/snapshot.h"
 #include "daemon/spice_probe.h"
 #include "daemon/units.h"
@@ -236,6 +237,8 @@ static int start(struct control *control, struct vault *vault,
 	char *text = NULL;
 	int r = snapshot_recover(control, vault, error);
 
+	if (!r)
+		r = seal_preflight(control, vault, error);
 	if (!r)
 		r = vault_start_text(control, vault, NULL, kvm, &text, error);
 	if (!r)

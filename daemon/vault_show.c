@@ -14,6 +14,7 @@
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
 #include "daemon/network.h"
+#include "daemon/seal.h"
 #include "daemon/snapshot.h"
 #include "daemon/units.h"
 
@@ -140,18 +141,17 @@ static json_t *accelerator_of(struct control *control,
 
 json_t *vault_json(struct control *control, const struct vault *vault)
 {
-	json_t *json = json_pack(
-		"{s:s, s:s, s:s, s:o, s:o, s:o, s:{s:b, s:n, s:n, s:[]}, s:o, "
-		"s:I, s:o}",
-		"name", vault->name, "uuid", vault->uuid, "state",
-		state_name(control, vault), "created_at",
-		units_time_json(vault->created_at), "started_at",
-		units_time_json(vault->started_at), "accelerator",
-		accelerator_of(control, vault), "identity", "sealed", 0,
-		"digest", "checked_at", "drift", "policy",
-		vault_policy_json(&vault->policy), "sessions_live",
-		(json_int_t)live_sessions(control, vault->uuid), "network",
-		network_json(control, vault->uuid));
+	json_t *json =
+		json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:o}",
+			  "name", vault->name, "uuid", vault->uuid, "state",
+			  state_name(control, vault), "created_at",
+			  units_time_json(vault->created_at), "started_at",
+			  units_time_json(vault->started_at), "accelerator",
+			  accelerator_of(control, vault), "identity",
+			  seal_json(control, vault), "policy",
+			  vault_policy_json(&vault->policy), "sessions_live",
+			  (json_int_t)live_sessions(control, vault->uuid),
+			  "network", network_json(control, vault->uuid));
 
 	json_object_set_new(
 		json, "kind",

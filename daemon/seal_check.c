@@ -1,0 +1,359 @@
+/* Comparing a vault with its seal; see seal.h. */
+#include "daemon/seal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/control.h"
+#include "daemon/event.h"
+#include "daemon/log.h"
+#include "daemon/probe_run.h"
+#include "daemon/seal_file.h"
+#include "daemon/units.h"
+#include "daemon/vault.h"
+
+/* --- differences ------------------------------------------------------- */
+
+struct list {
+	json_t *json;
+	bool sealed, all;
+};
+
+static void add_field(void *data, const char *name, enum identity_class class,
+		      const char *before, const char *now)
+{
+	struct list *list = data;
+
+	if (list->all || (class == IDENTITY_SEALED) == list->sealed)
+		json_array_append_new(list->json,
+				      json_pack("{s:s, s:s, s:s?, s:s?}",
+						"name", name, "class",
+						identity_class_name(class),
+						"old", before, "new", now));
+}
+
+json_t *seal_fields_diff(const struct identity *before,
+			 const struct identity *now, bool sealed)
+{
+	struct list list = {.json = json_array(), .sealed = sealed};
+
+	identity_diff(before, now, add_field, &list);
+	return list.json;
+}
+
+json_t *seal_diff(const struct control *control, const struct vault *vault,
+		  const struct identity *now)
+{
+	struct list list = {.all = true};
+	char path[PATH_MAX];
+	struct seal *seal;
+
+	vault_path(control, vault->uuid, "seal/fingerprint.json", path);
+	if (seal_file_read(path, &seal, NULL))
+		return NULL;
+	list.json = json_array();
+	identity_diff(seal->identity, now, add_field, &list);
+	seal_free(seal);
+	return list.json;
+}
+
+/* A long value is told by its beginning. */
+static void quote(const json_t *field, const char *which, char *text,
+		  size_t size)
+{
+	const char *value = json_string_value(json_object_get(field, which));
+
+	if (!value)
+		snprintf(text, size, "absent");
+	else
+		snprintf(text, size, "\"%.36s%s\"", value,
+			 strlen(value) > 36 ? "…" : "");
+}
+
+void seal_describe(const json_t *diff, char *text, size_t size)
+{
+	char old[48], new[48], one[240];
+	size_t i, n = 0, count = json_array_size(diff);
+	const json_t *field;
+
+	text[0] = '\0';
+	json_array_foreach((json_t *)diff, i, field)
+	{
+		int length;
+
+		quote(field, "old", old, sizeof(old));
+		quote(field, "new", new, sizeof(new));
+		length = snprintf(
+			one, sizeof(one), "%s%s was %s, is %s", i ? "; " : "",
+			json_string_value(json_object_get(field, "name")), old,
+			new);
+		if (i && (n + (size_t)length + 16 > size || i == 3)) {
+			snprintf(text + n, size - n, "; and %zu more",
+				 count - i);
+			return;
+		}
+		n += (size_t)snprintf(text + n, size - n, "%s", one);
+		if (n >= size)
+			return;
+	}
+}
+
+/* --- one check --------------------------------------------------------- */
+
+/* What is known before the probe has run. */
+struct check {
+	struct control *control;
+	const struct vault *vault;
+	struct seal *seal;
+	json_t *own;  /* the vault's fingerprint.json, or NULL */
+	json_t *last; /* its `check`; borrowed */
+	json_t *host; /* as it is now */
+	char definition[SEAL_DIGEST_SIZE];
+	json_t *drift, *noted;
+	char digest[IDENTITY_DIGEST_SIZE];
+};
+
+static void check_free(struct check *check)
+{
+	seal_free(check->seal);
+	json_decref(check->own);
+	json_decref(check->host);
+	json_decref(check->drift);
+	json_decref(check->noted);
+}
+
+static const char *text_of(const json_t *json, const char *name)
+{
+	const char *text = json_string_value(json_object_get(json, name));
+
+	return text ? text : "";
+}
+
+static int missing(const char *name, struct error *error)
+{
+	return error_set(error, -EBADMSG,
+			 "its %s is missing, though it was sealed: put it back "
+			 "from a backup of the vault, or seal it anew on "
+			 "purpose (vault seal --again)",
+			 name);
+}
+
+static int read_seal(struct check *check, struct error *error)
+{
+	char path[PATH_MAX];
+	int r;
+
+	vault_path(check->control, check->vault->uuid, "seal/fingerprint.json",
+		   path);
+	r = seal_file_read(path, &check->seal, error);
+	if (r == -ENOENT)
+		return missing("seal/fingerprint.json", error);
+	if (!r)
+		r = seal_check_files(check->control, check->vault, check->seal,
+				     error);
+	return r;
+}
+
+static int check_open(struct check *check, struct control *control,
+		      const struct vault *vault, struct error *error)
+{
+	char path[PATH_MAX];
+	int r;
+
+	*check = (struct check){.control = control, .vault = vault};
+	r = read_seal(check, error);
+	if (r)
+		return r;
+	vault_path(control, vault->uuid, "fingerprint.json", path);
+	check->own = json_load_file(path, 0, NULL);
+	check->last = json_object_get(check->own, "check");
+	vault_path(control, vault->uuid, "domain.xml", path);
+	if (access(path, F_OK))
+		return error_set(error, -EBADMSG,
+				 "its domain.xml is missing: seal/domain.xml "
+				 "is the sealed one; copy it there");
+	r = seal_file_digest(path, check->definition, error);
+	return r ? r
+		 : seal_host(control, vault,
+			     json_object_get(check->last, "host"), &check->host,
+			     error);
+}
+
+/* Nothing that has a say is other than when it was all right last. */
+static bool is_as_checked(const struct check *check)
+{
+	return check->last &&
+	       json_equal(json_object_get(check->last, "host"), check->host) &&
+	       strcmp(text_of(check->last, "definition"), check->definition) ==
+		       0 &&
+	       json_array_size(json_object_get(check->last, "drift")) == 0;
+}
+
+static int write_check(struct check *check, struct error *error)
+{
+	json_t *json = json_copy(check->seal->json);
+	char path[PATH_MAX];
+	int r;
+
+	vault_path(check->control, check->vault->uuid, "fingerprint.json",
+		   path);
+	json_object_set_new(json, "check",
+			    json_pack("{s:o, s:s, s:s, s:O, s:O, s:O}", "at",
+				      units_time_json(units_now_us()), "digest",
+				      check->digest, "definition",
+				      check->definition, "host", check->host,
+				      "drift", check->drift, "noted",
+				      check->noted));
+	r = seal_file_write(path, json, error);
+	json_decref(json);
+	return r;
+}
+
+int seal_probe(struct control *control, const struct vault *vault,
+	       const struct vault_source *source, struct identity **identity,
+	       struct probe_report **report, struct error *error)
+{
+	int r = probe_run_locked(control, vault, source, report, error);
+
+	*identity = NULL;
+	if (r)
+		return r;
+	r = identity_from_report(*report, identity, error);
+	if (r) {
+		probe_report_free(*report);
+		*report = NULL;
+	}
+	return r;
+}
+
+static int compare(struct check *check, struct error *error)
+{
+	struct probe_report *report;
+	struct identity *now;
+	int r = seal_probe(check->control, check->vault, NULL, &now, &report,
+			   error);
+
+	if (r) {
+		error_prefix(error, "its identity can't be checked");
+		return r;
+	}
+	identity_digest(now, check->digest);
+	check->drift = seal_fields_diff(check->seal->identity, now, true);
+	check->noted = seal_fields_diff(check->seal->identity, now, false);
+	identity_free(now);
+	probe_report_free(report);
+	return write_check(check, error);
+}
+
+/* --- what is said of a drift ------------------------------------------- */
+
+/* What would mend it, by what has changed. */
+static void advise(const struct check *check, char *text, size_t size)
+{
+	const json_t *sealed = check->seal->json;
+	const json_t *host = json_object_get(sealed, "host");
+	char changed[140];
+
+	if (strcmp(text_of(json_object_get(sealed, "files"), "seal/domain.xml"),
+		   check->definition)) {
+		snprintf(text, size,
+			 "domain.xml is not the sealed one: copy "
+			 "seal/domain.xml over it");
+		return;
+	}
+	seal_host_diff(host, check->host, changed, sizeof(changed));
+	if (strcmp(text_of(host, "accelerator"),
+		   text_of(check->host, "accelerator")))
+		snprintf(text, size,
+			 "it was sealed under %s: set [libvirt] accelerator to "
+			 "%s",
+			 text_of(host, "accelerator"),
+			 text_of(host, "accelerator"));
+	else if (changed[0])
+		snprintf(text, size,
+			 "changed since it was sealed: %.130s; take that back, "
+			 "or give it the QEMU that sealed it (vault bundle)",
+			 changed);
+	else
+		snprintf(text, size,
+			 "put its folder back from a backup, or start it where "
+			 "it was sealed");
+}
+
+static int refuse(const struct check *check, struct error *error)
+{
+	char fields[230], advice[240];
+
+	seal_describe(check->drift, fields, sizeof(fields));
+	advise(check, advice, sizeof(advice));
+	return error_set(error, -EPERM, "its identity differs: %s (%s)", fields,
+			 advice);
+}
+
+static void tell(const struct check *check)
+{
+	size_t drift = json_array_size(check->drift);
+
+	events_post(check->control->events, "vault.checked", check->vault->name,
+		    json_pack("{s:s, s:s, s:s, s:O, s:I}", "vault",
+			      check->vault->name, "state",
+			      drift ? "drift" : "good", "digest", check->digest,
+			      "drift", check->drift, "noted",
+			      (json_int_t)json_array_size(check->noted)));
+	if (drift)
+		log_warning("vault %s: %zu fields of its identity differ from "
+			    "the sealed ones",
+			    check->vault->name, drift);
+}
+
+static int judge(struct check *check, struct error *error)
+{
+	int r = compare(check, error);
+
+	if (r)
+		return r;
+	tell(check);
+	return json_array_size(check->drift) ? refuse(check, error) : 0;
+}
+
+/* --- who asks ---------------------------------------------------------- */
+
+int seal_preflight(struct control *control, const struct vault *vault,
+		   struct error *error)
+{
+	struct check check;
+	int r = seal_recover(control, vault, error);
+
+	if (r || !seal_is(control, vault))
+		return r;
+	r = check_open(&check, control, vault, error);
+	if (!r && !is_as_checked(&check))
+		r = judge(&check, error);
+	check_free(&check);
+	return r;
+}
+
+int seal_verify(struct control *control, const struct vault *vault,
+		json_t **result, struct error *error)
+{
+	struct check check = {0};
+	int r = seal_recover(control, vault, error);
+
+	*result = NULL;
+	if (!r && !seal_is(control, vault))
+		r = error_set(
+			error, -EINVAL,
+			"it is not sealed, so there is nothing to compare "
+			"with: use vault seal first");
+	if (!r)
+		r = check_open(&check, control, vault, error);
+	if (!r)
+		r = judge(&check, error);
+	if (check.drift)
+		*result = json_pack("{s:s, s:O, s:O}", "digest", check.digest,
+				    "drift", check.drift, "noted", check.noted);
+	check_free(&check);
+	return r;
+}
