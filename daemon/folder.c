@@ -1,6 +1,7 @@
 /* Folders and whole files. */
 #include "daemon/folder.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
@@ -108,6 +109,24 @@ int folder_write(const char *path, const void *data, size_t size, mode_t mode,
 	if (slash && slash > part)
 		*slash = '\0';
 	return folder_sync(slash ? part : ".", error);
+}
+
+void folder_remove_parts(const char *path)
+{
+	char part[PATH_MAX + 256];
+	struct dirent *entry;
+	DIR *list = opendir(path);
+
+	while (list && (entry = readdir(list))) {
+		const char *end = strrchr(entry->d_name, '.');
+
+		if (!end || strcmp(end, ".part") != 0)
+			continue;
+		snprintf(part, sizeof(part), "%s/%s", path, entry->d_name);
+		unlink(part);
+	}
+	if (list)
+		closedir(list);
 }
 
 int folder_read(const char *path, size_t max, char **text, struct error *error)

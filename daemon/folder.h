@@ -22,6 +22,9 @@ int folder_remove(const char *path, struct error *error);
 int folder_write(const char *path, const void *data, size_t size, mode_t mode,
 		 struct error *error);
 
+/* Removes what a folder_write that was killed has left in the folder. */
+void folder_remove_parts(const char *path);
+
 /* A text file of at most max bytes; free() it. */
 int folder_read(const char *path, size_t max, char **text, struct error *error);
 

@@ -313,6 +313,16 @@ static void recover_keeping(struct control *control, const struct vault *vault)
 		log_warning("vault %s: %s", vault->name, error.text);
 }
 
+static void remove_parts(struct control *control, const struct vault *vault)
+{
+	char path[PATH_MAX];
+
+	vault_path(control, vault->uuid, NULL, path);
+	folder_remove_parts(path);
+	vault_path(control, vault->uuid, "disks", path);
+	folder_remove_parts(path);
+}
+
 int vaults_recover(struct control *control, struct error *error)
 {
 	struct list half = {0}, whole = {0};
@@ -328,6 +338,7 @@ int vaults_recover(struct control *control, struct error *error)
 	for (size_t i = 0; r >= 0 && i < half.count; i++)
 		remove_half_made(control, &half.vaults[i]);
 	for (size_t i = 0; r >= 0 && i < whole.count; i++) {
+		remove_parts(control, &whole.vaults[i]);
 		probe_clean(control, whole.vaults[i].uuid);
 		agree(control, &whole.vaults[i]);
 		recover_keeping(control, &whole.vaults[i]);
