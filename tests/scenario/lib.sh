@@ -6,6 +6,10 @@
 # and ends with `finish`. Everything is cleaned up when it exits.
 set -u
 : "${SRCDIR:?run it through make check}" "${BUILDDIR:?}"
+if [ -z "${REAPED:-}" ]; then
+	export REAPED=1
+	exec "$BUILDDIR/tests/scenario/reaper" sh "$0" "$@"
+fi
 
 tap_count=0
 tap_failed=0
@@ -67,6 +71,8 @@ work=$(mktemp -d /tmp/mvm.XXXXXX) || exit 1
 chmod 755 "$work"
 state=$work/state
 run=$work/run
+config=$work/mediavmd.conf
+on_host= # a command in front of the daemon's; see lib_keep.sh
 cleanup_pids=
 daemon_pid=
 
@@ -97,7 +103,7 @@ daemon_log()
 # daemon_config KEY-LINES: the configuration; free ports on loopback.
 daemon_config()
 {
-	cat >"$work/mediavmd.conf" <<-END
+	cat >"$config" <<-END
 	[gateway]
 	address = 127.0.0.1
 	host = 127.0.0.1
@@ -105,22 +111,22 @@ daemon_config()
 	[http]
 	port = 0
 	END
-	printf '%s\n' "$@" >>"$work/mediavmd.conf"
+	printf '%s\n' "$@" >>"$config"
 }
 
 # daemon_start: mediavmd on $state and $run; $as_user runs it as that user.
 daemon_start()
 {
-	[ -f "$work/mediavmd.conf" ] || daemon_config
+	[ -f "$config" ] || daemon_config
 	if [ -n "${as_user:-}" ]; then
 		chown "$as_user" "$work"
 		setsid runuser -u "$as_user" -- "$BUILDDIR/mediavmd" \
-			--config "$work/mediavmd.conf" \
+			--config "$config" \
 			--state "$state" --run "$run" \
 			>>"$work/daemon.log" 2>&1 &
 		daemon_pid=$!
 	else
-		setsid "$BUILDDIR/mediavmd" --config "$work/mediavmd.conf" \
+		setsid $on_host "$BUILDDIR/mediavmd" --config "$config" \
 			--state "$state" --run "$run" \
 			>>"$work/daemon.log" 2>&1 &
 		daemon_pid=$!

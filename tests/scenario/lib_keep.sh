@@ -1,0 +1,220 @@
+# lib_keep.sh - what the scenarios of keeping share, after lib.sh: chance that
+# can be had again, hosts beside each other, vaults that are made in a moment,
+# and whether a vault is whole.
+#
+# ROUNDS says how many rounds, SEED which ones; both are printed.
+
+seed=${SEED:-$(date +%s)}
+chance_state=$((seed % 2147483646 + 1))
+
+# chance N: sets $chance to one of 0 to N - 1.
+chance()
+{
+	chance_state=$((chance_state * 48271 % 2147483647))
+	chance=$((chance_state / 7 % $1))
+}
+
+# one_of WORD...: sets $one; to nothing, of nothing.
+one_of()
+{
+	one=
+	[ $# -gt 0 ] || return 0
+	chance $#
+	shift "$chance"
+	one=$1
+}
+
+now_ms()
+{
+	date +%s%3N
+}
+
+# pause_ms MILLISECONDS
+pause_ms()
+{
+	sleep "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))"
+}
+
+# --- hosts -----------------------------------------------------------------
+
+# host NAME: from here on $state, $run and the daemon are those of this host.
+# Each has folders of its own for everything that a host has one of; where the
+# machine lets us, its host name is another as well.
+host=
+host()
+{
+	[ -z "$host" ] || eval "daemon_of_$host=\$daemon_pid"
+	host=$1
+	state=$work/$host/state
+	run=$work/$host/run
+	config=$work/$host/mediavmd.conf
+	eval "daemon_pid=\${daemon_of_$host:-}"
+	on_host=
+	[ "$(id -u)" = 0 ] && unshare --uts true 2>/dev/null &&
+		on_host="unshare --uts $work/$host/as"
+	[ -d "$work/$host" ] && return
+	mkdir "$work/$host"
+	printf '#!/bin/sh\nhostname %s && exec "$@"\n' "$host" \
+		>"$work/$host/as"
+	chmod 755 "$work/$host/as"
+	daemon_config "[daemon]" "identity = $work/$host/identity"
+}
+
+# host_gone NAME: with all that it had; its guests as well.
+host_gone()
+{
+	host "$1"
+	daemon_kill
+	for pid in $(pgrep -f "$work/$1/"); do
+		kill -9 "$pid" 2>/dev/null
+	done
+	wait_for 5 host_is_quiet "$1" && rm -rf "${work:?}/$1"
+	daemon_pid=
+}
+host_is_quiet()
+{
+	! pgrep -f "$work/$1/"
+}
+
+daemon_kill()
+{
+	[ -n "$daemon_pid" ] || return 0
+	kill -9 "$daemon_pid" 2>/dev/null
+	wait "$daemon_pid" 2>/dev/null
+	daemon_pid=
+}
+
+folder_of()
+{
+	echo "$state/vaults/$(ctl --json vault show "$1" | jq -r .uuid)"
+}
+
+# --- a vault that is made in a moment ---------------------------------------
+
+# tiny_disk FILE: 32 MiB, of which 8 MiB can't be packed.
+tiny_disk()
+{
+	head -c 8388608 /dev/urandom >"$1.data"
+	truncate -s 32M "$1.data"
+	qemu-img convert -f raw -O qcow2 "$1.data" "$1"
+	rm "$1.data"
+}
+
+# tiny_create NAME: of a copy of tiny_disk's.
+tiny_create()
+{
+	[ -f "$work/tiny.qcow2" ] || tiny_disk "$work/tiny.qcow2"
+	ctl vault create "$1" --memory 64M --cpus 1 \
+		--disk "$work/tiny.qcow2" &&
+		tiny_write "$(folder_of "$1")" 1
+}
+
+# active_layer FOLDER: the image that the guest writes to.
+active_layer()
+{
+	if [ -f "$1/disks/layers.json" ]; then
+		echo "$1/disks/$(jq -r ".disks[0].active" "$1/disks/layers.json")"
+	else
+		echo "$1/disks/disk.qcow2"
+	fi
+}
+
+# tiny_write FOLDER NUMBER: as a guest that runs would, to disk and variables.
+tiny_write()
+{
+	qemu-io -f qcow2 -c "write -P $(($2 % 256)) 20M 64k" \
+		"$(active_layer "$1")" >"$work/qemu-io" || return 1
+	echo "$2" >"$1/nvram/number"
+}
+
+# --- whether a vault is whole -----------------------------------------------
+
+# content LAYER: a digest of what the guest sees of it.
+content()
+{
+	qemu-img convert -U -f qcow2 -O raw "$1" "$work/content.raw" &&
+		sha256sum <"$work/content.raw" | cut -c 1-16
+}
+
+variables()
+{
+	cat "$1/number" 2>/dev/null || echo none
+}
+
+# picture FOLDER: all that a vault is, one thing on a line. Two pictures that
+# are equal are two vaults that are equal.
+picture()
+{
+	echo "definition $(sha256sum <"$1/domain.xml" | cut -c 1-16)"
+	echo "active $(content "$(active_layer "$1")") $(variables "$1/nvram")"
+	[ ! -f "$1/disks/layers.json" ] ||
+		jq -r '.snapshots[] | "\(.name) \(.layers[0])"' \
+			"$1/disks/layers.json" | sort |
+		while read -r name layer; do
+			echo "snapshot $name $(content "$1/disks/$layer")" \
+				"$(variables "$1/snapshots/$name/nvram")"
+		done
+}
+
+# files_are_known FOLDER: nothing is there that is not the vault's.
+files_are_known()
+{
+	ls -A "$1" | grep -vxE 'domain\.xml|fw|nvram|tpm|disks|snapshots|digests|seal|fingerprint\.json|lease\.json|machine|serial\.log|boot|media' && {
+		echo "are left in $1"
+		return 1
+	}
+	[ -f "$1/disks/layers.json" ] || return 0
+	ls -A "$1/disks" | grep -v '^layers.json$' | sort >"$work/files"
+	jq -r '.layers[].file' "$1/disks/layers.json" | sort >"$work/named"
+	diff "$work/named" "$work/files" || return 1
+	jq -r '.snapshots[].name' "$1/disks/layers.json" | sort >"$work/named"
+	ls -A "$1/snapshots" | sort | diff "$work/named" -
+}
+
+# images_are_good FOLDER: each a good image, and on another of the folder.
+images_are_good()
+{
+	for image in "$1/disks/"*; do
+		case $image in
+		*.json) continue ;;
+		esac
+		qemu-img check -q -U "$image" || [ $? = 3 ] || return 1
+		backing=$(qemu-img info -U --output=json "$image" |
+			jq -r '."backing-filename" // ""')
+		case $backing in
+		*/*)
+			echo "$image stands on $backing"
+			return 1
+			;;
+		esac
+		[ -z "$backing" ] || [ -f "$1/disks/$backing" ] || return 1
+	done
+}
+
+# Processes of this host, but for the daemon, its gateway and QEMUs of vaults.
+nothing_runs()
+{
+	! pgrep -af "mediavmd job .*" | grep "$work/$host/" &&
+		! pgrep -af "(qemu|swtpm|/probe/).*$work/$host/"
+}
+
+# is_whole NAME: a stopped vault. It may take a moment until what was killed
+# has ended.
+is_whole()
+{
+	whole=$(folder_of "$1")
+	wait_for 10 nothing_runs || nothing_runs || return 1
+	files_are_known "$whole" && images_are_good "$whole" &&
+		xmllint --noout "$whole/domain.xml" &&
+		{ [ "$(qemu_count)" = 0 ] || return 1; }
+}
+qemu_count()
+{
+	pgrep -fc "qemu-system.*$work/$host/"
+}
+
+# starts NAME: and is stopped again at once.
+starts()
+{
+	ctl vault start "$1" && ctl vault stop --force "$1"
+}
