@@ -34,6 +34,7 @@
 #include "daemon/supervisor.h"
 #include "daemon/hypervisor.h"
 #include "daemon/job.h"
+#include "daemon/lease.h"
 #include "daemon/listen.h"
 #include "daemon/log.h"
 #include "daemon/network.h"
@@ -279,6 +280,7 @@ static int start(struct control *control, struct error *error)
 	    !(r = accelerator_new(&control->accelerator, control->catalogue,
 				  &control->config, error)) &&
 	    !(r = vaults_new(&control->vaults, error)) &&
+	    !(r = leases_new(&control->leases, control, error)) &&
 	    !(r = network_new(&control->network, error)) &&
 	    !(r = open_hypervisor(control, error)) &&
 	    !(r = vaults_recover(control, error)) &&
@@ -305,6 +307,7 @@ static void stop(struct control *control, bool quit)
 	network_stop(control->network);
 	hypervisor_free(control->hypervisor);
 	network_free(control->network);
+	leases_free(control->leases);
 	vaults_free(control->vaults);
 	accelerator_free(control->accelerator);
 	events_free(control->events);

@@ -26,6 +26,7 @@ struct control {
 	struct events *events;
 	struct accelerator *accelerator;
 	struct vaults *vaults;
+	struct leases *leases;
 	struct network *network;
 	struct hypervisor *hypervisor;
 	struct sessions *sessions;

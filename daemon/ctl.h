@@ -165,6 +165,8 @@ int ctl_vault_call(struct ctl *ctl, const char *method, const char *tail,
 /* The rest of an attached vault. */
 void ctl_attach_print(const json_t *vault);
 void ctl_policy_print(const json_t *policy);
+/* A line about who may run it. */
+void ctl_lease_print(const json_t *lease);
 /* A line about a vault's network. */
 void ctl_network_print(const json_t *network);
 
@@ -178,6 +180,7 @@ int ctl_vault_adopt(struct ctl *ctl, struct error *error);
 int ctl_vault_list(struct ctl *ctl, struct error *error);
 int ctl_vault_show(struct ctl *ctl, struct error *error);
 int ctl_vault_start(struct ctl *ctl, struct error *error);
+int ctl_vault_restore(struct ctl *ctl, struct error *error);
 int ctl_vault_stop(struct ctl *ctl, struct error *error);
 int ctl_vault_delete(struct ctl *ctl, struct error *error);
 int ctl_vault_identity(struct ctl *ctl, struct error *error);

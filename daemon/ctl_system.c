@@ -45,6 +45,8 @@ int ctl_status(struct ctl *ctl, struct error *error)
 	ctl_print("%-12s %lld, %lld live", "sessions",
 		  (long long)ctl_number(s, "sessions"),
 		  (long long)ctl_number(s, "sessions_live"));
+	ctl_print("%-12s %s", "host key",
+		  ctl_text(json_object_get(s, "host_key"), "id"));
 	ctl_print("%-12s %lld at work", "jobs",
 		  (long long)ctl_number(s, "jobs_active"));
 	ctl_print("%-12s %s, %s of %s free", "state", ctl_text(s, "state_dir"),

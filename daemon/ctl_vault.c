@@ -253,6 +253,7 @@ static void show(const json_t *vault)
 		  json_is_true(json_object_get(identity, "sealed"))
 			  ? ctl_text(identity, "digest")
 			  : "not sealed");
+	ctl_lease_print(json_object_get(vault, "lease"));
 	ctl_network_print(json_object_get(vault, "network"));
 	ctl_print("%-12s %lld live", "sessions",
 		  (long long)ctl_number(vault, "sessions_live"));
@@ -293,9 +294,13 @@ int ctl_vault_show(struct ctl *ctl, struct error *error)
 
 int ctl_vault_start(struct ctl *ctl, struct error *error)
 {
+	json_t *body = json_object(), *vault;
 	const char *kind;
-	json_t *vault;
-	int result = ctl_vault_call(ctl, "POST", "/start", NULL, &vault, error);
+	int result;
+
+	if (ctl_option(ctl, "force-lease"))
+		json_object_set_new(body, "force_lease", json_true());
+	result = ctl_vault_call(ctl, "POST", "/start", body, &vault, error);
 
 	if (result)
 		return result;

@@ -84,7 +84,7 @@ int lease_check_record(struct control *control, const json_t *record,
 
 /*
  * Its owner states that every other copy is retired: the lease is here from
- * now on, its epoch is raised, and the statement is kept, signed. -EALREADY
+ * now on, its epoch is raised, and the statement is kept, signed. -EEXIST
  * when it is here; -EINVAL without a statement; -EBUSY when a copy runs here.
  */
 int lease_restore(struct control *control, const struct vault *vault,

@@ -14,7 +14,9 @@
 #include "daemon/event.h"
 #include "daemon/supervisor.h"
 #include "daemon/hypervisor.h"
+#include "daemon/host_key.h"
 #include "daemon/job.h"
+#include "daemon/lease.h"
 #include "daemon/network.h"
 #include "daemon/operations_query.h"
 #include "daemon/session_live.h"
@@ -82,6 +84,7 @@ int operation_status(struct control *control, const struct operation_call *call,
 	char started[UNITS_TIME_SIZE], version[120] = "";
 	char why[ACCELERATOR_WHY_SIZE];
 	bool kvm = accelerator_is_kvm(control->accelerator, why);
+	const struct host_key *key = leases_host_key(control->leases);
 	uint64_t left, total;
 
 	(void)call;
@@ -91,7 +94,7 @@ int operation_status(struct control *control, const struct operation_call *call,
 	space(control, &left, &total);
 	answer->json = json_pack(
 		"{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:o, s:o, s:s, s:s, "
-		"s:{s:I, s:I}, s:I, s:I, s:I, s:i, s:i}",
+		"s:{s:I, s:I}, s:I, s:I, s:I, s:i, s:i, s:{s:s, s:s}}",
 		"version", VERSION, "started_at", started, "host",
 		control->host, "hypervisor", version, "accelerator", "kind",
 		kvm ? "kvm" : "tcg", "why", why, "gateway",
@@ -102,7 +105,8 @@ int operation_status(struct control *control, const struct operation_call *call,
 		(json_int_t)count(control, RUNNING), "sessions",
 		(json_int_t)count(control, SESSIONS), "sessions_live",
 		(int)sessions_count(control), "jobs_active",
-		(int)jobs_active(control->jobs));
+		(int)jobs_active(control->jobs), "host_key", "id",
+		host_key_id(key), "public", host_key_public(key));
 	return 0;
 }
 

@@ -129,8 +129,14 @@ int operation_vault_start(struct control *control,
 			  const struct operation_call *call,
 			  struct operation_answer *answer, struct error *error)
 {
-	int r = vault_start(control, call->path[0], error);
+	bool force = false;
+	const struct body_member members[] = {
+		{"force_lease", BODY_BOOL, &force}};
+	int r = BODY_READ(call, members, error);
 
+	if (!r)
+		r = vault_start(control, call->path[0], force, call->who,
+				error);
 	return r ? r : show(control, call->path[0], answer, error);
 }
 

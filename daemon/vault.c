@@ -8,6 +8,7 @@
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/folder.h"
+#include "daemon/lease.h"
 #include "daemon/log.h"
 #include "daemon/probe_run.h"
 #include "daemon/seal.h"
@@ -290,6 +291,7 @@ static void agree(struct control *control, const struct vault *vault)
 		hypervisor_state(control->hypervisor, vault->uuid);
 	bool runs = state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED;
 
+	lease_recover(control, vault, runs);
 	/* It may have been paused when that was last heard of. */
 	if (runs == (vault->started_at != 0) &&
 	    !(state == HYPERVISOR_RUNNING && vault->why[0]))

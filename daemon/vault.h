@@ -81,7 +81,9 @@ int vault_create(struct control *control, const struct vault_spec *spec,
  */
 int vault_adopt(struct control *control, const struct vault_adoption *adoption,
 		json_t **report, struct error *error);
-int vault_start(struct control *control, const char *name, struct error *error);
+/* force: past a lease that another copy has; see lease_take. */
+int vault_start(struct control *control, const char *name, bool force,
+		const char *who, struct error *error);
 int vault_stop(struct control *control, const char *name, bool force,
 	       struct error *error);
 int vault_delete(struct control *control, const char *name, const char *who,

@@ -18,6 +18,7 @@
 #include "daemon/event.h"
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
+#include "daemon/lease.h"
 #include "daemon/vault_make.h"
 
 #define SYSTEM_TPM "/var/lib/libvirt/swtpm"
@@ -248,6 +249,9 @@ static int fill(struct work *w, const char *xml, struct error *error)
 		r = define(w, xml, error);
 	if (!r)
 		r = take_tpm(w, error);
+	if (!r)
+		r = lease_make(w->control, w->facts.uuid, w->domain.name,
+			       w->adoption->who, error);
 	if (r)
 		return r;
 	return vault_mark_ready(

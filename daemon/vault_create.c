@@ -19,6 +19,7 @@
 #include "daemon/event.h"
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
+#include "daemon/lease.h"
 #include "daemon/units.h"
 #include "daemon/vault_make.h"
 
@@ -325,6 +326,8 @@ static int fill(struct control *control, const struct vault_spec *spec,
 		r = copy_firmware(control, spec, uuid, parts, error);
 	if (!r)
 		r = define(control, spec, uuid, parts, error);
+	if (!r)
+		r = lease_make(control, uuid, spec->name, spec->who, error);
 	if (!r)
 		r = mark_ready(control, spec, uuid, &parts->disk_info, error);
 	free(parts);

@@ -15,6 +15,7 @@
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
 #include "daemon/instance.h"
+#include "daemon/lease.h"
 #include "daemon/supervisor.h"
 #include "daemon/log.h"
 #include "daemon/machine.h"
@@ -313,7 +314,8 @@ void vault_learn_caps(struct control *control, const struct vault *vault)
 		supervisor_learned(control, &caps);
 }
 
-int vault_start(struct control *control, const char *name, struct error *error)
+int vault_start(struct control *control, const char *name, bool force,
+		const char *who, struct error *error)
 {
 	struct vault vault;
 	int r = vault_find(control, name, &vault, error);
@@ -329,7 +331,9 @@ int vault_start(struct control *control, const char *name, struct error *error)
 	} else if (!r) {
 		network_forget(control, vault.uuid);
 		post_state(control, name, "starting", NULL);
-		r = start(control, &vault, error);
+		r = lease_take(control, &vault, force, who, error);
+		if (!r)
+			r = start(control, &vault, error);
 		vaults_unlock(control->vaults, vault.uuid);
 		post_state(control, name, r ? "stopped" : "running",
 			   r && error ? error->text : NULL);
@@ -406,6 +410,7 @@ static int delete (struct control *control, const struct vault *vault,
 	if (!folder_read(path, DEFINITION_MAX, &xml, NULL))
 		instance_forget(control, xml);
 	free(xml);
+	lease_forget(control, vault);
 	vault_path(control, vault->uuid, NULL, path);
 	r = folder_remove(path, error);
 	if (r)

@@ -13,6 +13,7 @@
 #include "daemon/domain.h"
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
+#include "daemon/lease.h"
 #include "daemon/network.h"
 #include "daemon/seal.h"
 #include "daemon/snapshot.h"
@@ -156,6 +157,7 @@ json_t *vault_json(struct control *control, const struct vault *vault)
 	json_object_set_new(
 		json, "kind",
 		json_string(attach_is(vault) ? "attached" : "kept"));
+	json_object_set_new(json, "lease", lease_json(control, vault));
 	if (vault->why[0])
 		json_object_set_new(json, "why", json_string(vault->why));
 	add_hardware(control, vault, json);

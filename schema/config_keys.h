@@ -13,6 +13,10 @@ CONFIG_KEY("daemon", "run", PATH, run, "/run/mediavm",
 CONFIG_KEY("daemon", "identity", STRING, identity, "",
 	   "folder of the locks by which a machine runs once on this host; "
 	   "empty: /run/mediavm-identity for root, else a folder of the user")
+CONFIG_KEY("daemon", "registry", STRING, registry, "",
+	   "folder that knows which machines ran on this host, and which copy "
+	   "of each may; empty: /var/lib/mediavm-registry for root, else a "
+	   "folder of the user")
 CONFIG_KEY("libvirt", "uri", STRING, libvirt_uri, "embed",
 	   "embed (no libvirtd needed) or a libvirt URI such as qemu:///system")
 CONFIG_KEY("libvirt", "emulator", PATH, emulator, "/usr/bin/qemu-system-x86_64",

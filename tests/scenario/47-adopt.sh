@@ -174,7 +174,17 @@ twin_refused()
 }
 ok "but may not start it" twin_refused
 ctl vault stop player --force >/dev/null
-ok "until the first is stopped" twin vault start old-player
+twin_is_a_copy()
+{
+	! twin vault start old-player 2>"$work/err" || return 1
+	cat "$work/err"
+	grep -q "this is a copy: vault player in $state/vaults/$uuid on " \
+		"$work/err"
+}
+ok "nor when the first is stopped: that one has the lease" twin_is_a_copy
+ok "until its owner says that the first is retired" \
+	twin vault restore old-player
+ok "then it starts" twin vault start old-player
 ok "its disk is where it was" grep -q "images/twin.qcow2" \
 	"$work/twin/vaults/$uuid/domain.xml"
 twin vault stop old-player --force >/dev/null

@@ -110,6 +110,8 @@ daemon_config()
 	port = 0
 	[http]
 	port = 0
+	[daemon]
+	registry = $work/registry
 	END
 	printf '%s\n' "$@" >>"$config"
 }

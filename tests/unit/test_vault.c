@@ -4,6 +4,7 @@
 #include "daemon/domain.h"
 #include "daemon/event.h"
 #include "daemon/folder.h"
+#include "daemon/lease.h"
 #include "daemon/operations_query.h"
 #include "daemon/vault.h"
 
@@ -32,6 +33,8 @@ static int make_control(void **state)
 	if (!mkdtemp(control.config.state))
 		return -1;
 	snprintf(path, sizeof(path), "%s/vaults", control.config.state);
+	snprintf(control.config.registry, sizeof(control.config.registry),
+		 "%.100s/registry", control.config.state);
 	snprintf(kernel, sizeof(kernel), "%s/vmlinuz", control.config.state);
 	if (folder_make(path, 0700, NULL) ||
 	    folder_write(kernel, "kernel", 6, 0600, NULL))
@@ -40,12 +43,14 @@ static int make_control(void **state)
 	return catalogue_open(&control.catalogue, path, schema_migrations,
 			      NULL) ||
 	       events_new(&control.events, control.catalogue, NULL) ||
-	       vaults_new(&control.vaults, NULL);
+	       vaults_new(&control.vaults, NULL) ||
+	       leases_new(&control.leases, &control, NULL);
 }
 
 static int remove_control(void **state)
 {
 	(void)state;
+	leases_free(control.leases);
 	vaults_free(control.vaults);
 	events_free(control.events);
 	catalogue_free(control.catalogue);
