@@ -33,9 +33,11 @@
 
 static const char script[] =
 	"#!/bin/sh\n"
-	"# Starts the QEMU of this vault with what lies beside it.\n"
+	"# Starts the QEMU of this vault with what lies beside it; SASL and\n"
+	"# GStreamer would look for plugins of the host.\n"
 	"d=${0%/*}\n"
-	"QEMU_MODULE_DIR=$d/modules GST_PLUGIN_SYSTEM_PATH_1_0= \\\n"
+	"QEMU_MODULE_DIR=$d/modules SASL_PATH=$d/none \\\n"
+	"GST_PLUGIN_SYSTEM_PATH_1_0=$d/none \\\n"
 	"exec \"$d/lib/" LOADER "\" --library-path \"$d/lib\" \\\n"
 	"\t\"$d/bin/" PROGRAM "\" \"$@\" -L \"$d/share\"\n";
 

@@ -18,6 +18,7 @@
 #include "daemon/domain.h"
 #include "daemon/domain_text.h"
 #include "daemon/folder.h"
+#include "daemon/machine.h"
 #include "daemon/vault.h"
 #include "schema/embed.h"
 
@@ -243,7 +244,7 @@ static int define(struct run *run, char **text, struct error *error)
 {
 	char why[ACCELERATOR_WHY_SIZE];
 	struct domain_start start = {
-		.kvm = accelerator_is_kvm(run->control->accelerator, why),
+		.kvm = machine_is_kvm(run->control, run->vault, why),
 		.kernel = run->kernel,
 		.stand_ins = run->stand_ins,
 		.uuid = run->uuid,
