@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/bundle_job.h"
 #include "daemon/job_sandbox.h"
 #include "daemon/video_options.h"
 #include "daemon/look.h"
@@ -162,10 +163,23 @@ static int run_frame(const struct options *options, struct error *error)
 	return r;
 }
 
+static int run_export(const struct options *options, struct error *error)
+{
+	(void)options;
+	return bundle_job_export(tell_progress, error);
+}
+
+static int run_import(const struct options *options, struct error *error)
+{
+	(void)options;
+	return bundle_job_import(tell_progress, error);
+}
+
 static const struct {
 	const char *kind;
 	int (*run)(const struct options *options, struct error *error);
 } kinds[] = {
+	{"export", run_export}, {"import", run_import},
 	{"render", run_render}, {"replay", run_replay}, {"pcapng", run_pcapng},
 	{"stats", run_stats},   {"dump", run_dump},     {"frame", run_frame},
 };

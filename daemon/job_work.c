@@ -106,6 +106,16 @@ int job_work_check(struct job_work *work, struct error *error)
 	return end ? error_set(error, -ECANCELED, "cancelled") : 0;
 }
 
+bool job_work_is_interrupted(const struct job_work *work)
+{
+	bool ending;
+
+	pthread_mutex_lock(&work->jobs->lock);
+	ending = work->jobs->ending;
+	pthread_mutex_unlock(&work->jobs->lock);
+	return ending;
+}
+
 void job_work_result(struct job_work *work, json_t *result)
 {
 	json_decref(work->result);

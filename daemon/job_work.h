@@ -54,6 +54,8 @@ void job_work_progress(struct job_work *work, double done, const char *step);
 
 /* -ECANCELED when it shall end: cancelled, or the daemon ends. */
 int job_work_check(struct job_work *work, struct error *error);
+/* Whether that is because the daemon ends: nobody gave the work up. */
+bool job_work_is_interrupted(const struct job_work *work);
 
 /* An object that is shown with the job from its end on; taken. */
 void job_work_result(struct job_work *work, json_t *result);

@@ -51,11 +51,10 @@ struct operation_answer {
  *   {"seq": 17, "at": "2026-01-31T12:00:00.000Z", "type": "vault.state", …}
  * Types: vault.state, vault.created, vault.deleted, vault.sealed,
  * vault.checked, vault.verified, snapshot.created, snapshot.deleted,
- * snapshot.reverted, session.started, session.progress, session.ended,
+ * snapshot.reverted, vault.exported, vault.imported, session.started, session.progress, session.ended,
  * ticket.made, ticket.refused, link.refused, job.progress, job.ended,
  * gateway.restarted, network.opened, network.closed.
- * lease.forced, lease.handed_over, lease.accepted, lease.restored,
- * machine.added, machine.trusted, machine.removed.
+ * lease.forced, lease.handed_over, lease.accepted, lease.restored.
  * All but the two .progress are stored in the audit log.
  */
 

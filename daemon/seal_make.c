@@ -93,7 +93,8 @@ static int expand(struct sealing *s, const char *xml, char **expanded,
 	if (!r)
 		r = hypervisor_cpu_features(
 			s->control->hypervisor, emulator, facts.machine,
-			machine_is_kvm(s->control, &s->vault, accelerator),
+			accelerator_is_kvm(s->control->accelerator,
+					   accelerator),
 			facts.cpu_model, &cpu, error);
 	if (r)
 		return r;

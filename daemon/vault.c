@@ -10,11 +10,11 @@
 #include "daemon/folder.h"
 #include "daemon/lease.h"
 #include "daemon/log.h"
-#include "daemon/machine.h"
 #include "daemon/probe_run.h"
 #include "daemon/seal.h"
 #include "daemon/snapshot.h"
 #include "daemon/units.h"
+#include "daemon/vault_move.h"
 
 #define COLUMNS \
 	"uuid, name, created_at, started_at, policy, spec, crashed, why, " \
@@ -310,7 +310,6 @@ static void recover_keeping(struct control *control, const struct vault *vault)
 	struct error error = {0};
 	int r = snapshot_recover(control, vault, &error);
 
-	machine_recover(control, vault);
 	if (!r || r == -ENOTSUP) /* its disk is outside of the vault */
 		r = seal_recover(control, vault, &error);
 	if (r)
@@ -330,8 +329,10 @@ static void remove_parts(struct control *control, const struct vault *vault)
 int vaults_recover(struct control *control, struct error *error)
 {
 	struct list half = {0}, whole = {0};
-	int64_t r =
-		catalogue_read(control->catalogue,
+	int64_t r;
+
+	vault_import_recover(control);
+	r = catalogue_read(control->catalogue,
 			       "SELECT " COLUMNS " FROM vault WHERE NOT ready",
 			       CATALOGUE_NONE, take_listed, &half, error);
 
