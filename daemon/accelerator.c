@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "daemon/catalogue.h"
 #include "daemon/config.h"
@@ -71,7 +72,7 @@ static void cpu_model(char *model, size_t size)
 }
 
 /* What the result depends on. */
-static void make_key(const struct accelerator *a, char *key, size_t size)
+static void make_key(const char *emulator, char *key, size_t size)
 {
 	struct stat st = {0}, device = {0};
 	struct utsname kernel = {0};
@@ -79,12 +80,12 @@ static void make_key(const struct accelerator *a, char *key, size_t size)
 
 	uname(&kernel);
 	cpu_model(model, sizeof(model));
-	stat(a->config->emulator, &st);
+	stat(emulator, &st);
 	stat("/dev/kvm", &device);
 	snprintf(key, size, "%s %s|%s|%s %lld %lld|%o %u:%u", kernel.release,
-		 kernel.version, model, a->config->emulator,
-		 (long long)st.st_size, (long long)st.st_mtime, device.st_mode,
-		 device.st_uid, device.st_gid);
+		 kernel.version, model, emulator, (long long)st.st_size,
+		 (long long)st.st_mtime, device.st_mode, device.st_uid,
+		 device.st_gid);
 }
 
 static int take_fact(void *data, const struct catalogue_row *row)
@@ -97,13 +98,13 @@ static int take_fact(void *data, const struct catalogue_row *row)
 	return 1;
 }
 
-static void try_and_keep(struct accelerator *a, const char *key)
+static void try_and_keep(struct accelerator *a, const char *emulator,
+			 const char *key)
 {
 	char text[ACCELERATOR_WHY_SIZE + 4];
 	struct error error = {0};
 
-	if (kvm_trial(a->config->emulator, &a->kvm, a->why, sizeof(a->why),
-		      &error)) {
+	if (kvm_trial(emulator, &a->kvm, a->why, sizeof(a->why), &error)) {
 		/* Not kept: the next start of the daemon tries again. */
 		a->kvm = false;
 		snprintf(a->why, sizeof(a->why), "KVM was not tried: %.200s",
@@ -122,7 +123,7 @@ static void try_and_keep(struct accelerator *a, const char *key)
 		log_warning("%s", error.text);
 }
 
-static void find_out(struct accelerator *a)
+static void find_out(struct accelerator *a, const char *emulator)
 {
 	char key[1600];
 
@@ -131,25 +132,32 @@ static void find_out(struct accelerator *a)
 		snprintf(a->why, sizeof(a->why), "configured so");
 		return;
 	}
-	make_key(a, key, sizeof(key));
+	make_key(emulator, key, sizeof(key));
 	if (catalogue_read(a->catalogue,
 			   "SELECT CAST(value AS TEXT) FROM fact "
 			   "WHERE name = 'accelerator' AND key = ?",
 			   CATALOGUE_VALUES(catalogue_text(key)), take_fact, a,
 			   NULL) != 1)
-		try_and_keep(a, key);
+		try_and_keep(a, emulator, key);
 }
 
-bool accelerator_is_kvm(struct accelerator *a, char why[ACCELERATOR_WHY_SIZE])
+bool accelerator_is_kvm_by(struct accelerator *a, const char *emulator,
+			   char why[ACCELERATOR_WHY_SIZE])
 {
 	bool kvm;
 
 	pthread_mutex_lock(&a->lock);
 	if (!a->known)
-		find_out(a);
-	a->known = true;
+		find_out(a, emulator);
+	/* Without a QEMU nothing was found out. */
+	a->known = access(emulator, X_OK) == 0;
 	kvm = a->kvm;
 	memcpy(why, a->why, sizeof(a->why));
 	pthread_mutex_unlock(&a->lock);
 	return kvm;
+}
+
+bool accelerator_is_kvm(struct accelerator *a, char why[ACCELERATOR_WHY_SIZE])
+{
+	return accelerator_is_kvm_by(a, a->config->emulator, why);
 }

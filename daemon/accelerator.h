@@ -25,4 +25,9 @@ void accelerator_free(struct accelerator *accelerator);
 bool accelerator_is_kvm(struct accelerator *accelerator,
 			char why[ACCELERATOR_WHY_SIZE]);
 
+/* The same where the host has no QEMU: tried with this one. */
+bool accelerator_is_kvm_by(struct accelerator *accelerator,
+			   const char *emulator,
+			   char why[ACCELERATOR_WHY_SIZE]);
+
 #endif

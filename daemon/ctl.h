@@ -167,6 +167,8 @@ void ctl_attach_print(const json_t *vault);
 void ctl_policy_print(const json_t *policy);
 /* A line about who may run it. */
 void ctl_lease_print(const json_t *lease);
+/* By which QEMU it runs, and whether it has one of its own. */
+void ctl_machine_print(const json_t *emulator);
 /* A line about a vault's network. */
 void ctl_network_print(const json_t *network);
 
@@ -181,6 +183,7 @@ int ctl_vault_list(struct ctl *ctl, struct error *error);
 int ctl_vault_show(struct ctl *ctl, struct error *error);
 int ctl_vault_start(struct ctl *ctl, struct error *error);
 int ctl_vault_restore(struct ctl *ctl, struct error *error);
+int ctl_vault_bundle(struct ctl *ctl, struct error *error);
 int ctl_vault_stop(struct ctl *ctl, struct error *error);
 int ctl_vault_delete(struct ctl *ctl, struct error *error);
 int ctl_vault_identity(struct ctl *ctl, struct error *error);

@@ -253,6 +253,7 @@ static void show(const json_t *vault)
 		  json_is_true(json_object_get(identity, "sealed"))
 			  ? ctl_text(identity, "digest")
 			  : "not sealed");
+	ctl_machine_print(json_object_get(vault, "emulator"));
 	ctl_lease_print(json_object_get(vault, "lease"));
 	ctl_network_print(json_object_get(vault, "network"));
 	ctl_print("%-12s %lld live", "sessions",

@@ -199,6 +199,17 @@ static void set_uuid(xmlNodePtr root, const char *uuid)
 	xmlFree(seen);
 }
 
+/*
+ * Firmware waits 1.5 s for a TPM that is not there, and for keyboard and USB,
+ * all by a clock: emulated, it runs ahead of the world's by this. Not beside a
+ * TPM, whose answers come from outside.
+ */
+static void hurry(xmlNodePtr root)
+{
+	domain_add_argument(root, "-icount");
+	domain_add_argument(root, "shift=7");
+}
+
 int domain_set_probe(xmlNodePtr root, const struct domain_start *start,
 		     struct error *error)
 {
@@ -221,6 +232,9 @@ int domain_set_probe(xmlNodePtr root, const struct domain_start *start,
 	}
 	if (start->uuid)
 		set_uuid(root, start->uuid);
+	if (!start->kvm && start->nvram &&
+	    !domain_text_child(domain_text_child(root, "devices"), "tpm"))
+		hurry(root);
 	for (disk = domain_text_child(domain_text_child(root, "devices"),
 				      "disk");
 	     disk && result == 0; disk = domain_text_next(disk))

@@ -2,10 +2,8 @@
 #include "daemon/firmware.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +13,7 @@
 
 #include "daemon/disk.h"
 #include "daemon/folder.h"
+#include "daemon/spawn.h"
 
 /* QEMU takes this one for a PC. */
 #define BIOS "bios-256k.bin"
@@ -28,36 +27,6 @@ static const char *const patterns[] = {
 static const char *const network_patterns[] = {"efi-*.rom", "pxe-*.rom"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* The output of EMULATOR -L help: its folders, a line each; first found wins.
- */
-static int ask(const char *emulator, FILE **output, pid_t *pid,
-	       struct error *error)
-{
-	char *const arguments[] = {(char *)emulator, "-L", "help", NULL};
-	char *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
-	posix_spawn_file_actions_t actions;
-	int fds[2], result;
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return error_errno(error, errno, "no pipe");
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
-	result = posix_spawn(pid, emulator, &actions, NULL, arguments,
-			     environment);
-	posix_spawn_file_actions_destroy(&actions);
-	close(fds[1]);
-	*output = result == 0 ? fdopen(fds[0], "r") : NULL;
-	if (*output)
-		return 0;
-	close(fds[0]);
-	if (result == 0) {
-		waitpid(*pid, NULL, 0);
-		result = ENOMEM;
-	}
-	return error_errno(error, result, "cannot run %s", emulator);
-}
 
 static bool is_wanted(const char *name, bool network_roms)
 {
@@ -104,7 +73,9 @@ int firmware_copy(const char *emulator, const char *folder, bool network_roms,
 	char line[PATH_MAX];
 	FILE *output;
 	pid_t pid;
-	int result = ask(emulator, &output, &pid, error);
+	/* Its folders, a line each; the first found wins. */
+	const char *const help[] = {emulator, "-L", "help", NULL};
+	int result = spawn_output(help, &output, &pid, error);
 
 	if (result < 0)
 		return result;

@@ -9,12 +9,14 @@
 #include "daemon/hypervisor.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +32,8 @@
 
 /* How long a forced stop may take: libvirt kills after 15 s. */
 #define STOP_SECONDS 30
+/* After so long QEMU has not obeyed. */
+#define QUIT_MS 3000
 
 struct hypervisor {
 	char *uri;
@@ -627,6 +631,47 @@ int hypervisor_stop(struct hypervisor *h, const char *uuid, bool force,
 		result = library_error(error);
 	virDomainFree(domain);
 	return result;
+}
+
+/* Ends a process, or none (-1): whether it is gone. Closes the descriptor. */
+static bool end_process(int fd, int signal)
+{
+	struct pollfd end = {.fd = fd, .events = POLLIN};
+	bool gone = fd < 0;
+
+	if (fd >= 0) {
+		syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
+		gone = poll(&end, 1, QUIT_MS) == 1;
+		close(fd);
+	}
+	return gone;
+}
+
+/*
+ * libvirt waits until somebody has waited for the process, which the first
+ * process of a container may do late; so does a monitor command meanwhile.
+ */
+int hypervisor_quit(struct hypervisor *h, const char *uuid, struct error *error)
+{
+	virDomainPtr domain;
+	int fds[2] = {-1, -1}, result = get_domain(h, uuid, &domain, error);
+	bool known, gone;
+
+	if (result == -ENOENT) {
+		error_clear(error);
+		return 0;
+	}
+	if (result < 0)
+		return result;
+	if (h->root)
+		hypervisor_root_processes(h->root, virDomainGetName(domain),
+					  fds);
+	virDomainFree(domain);
+	known = fds[0] >= 0;
+	gone = end_process(fds[0], SIGTERM);
+	/* It goes with QEMU by itself. */
+	gone = end_process(fds[1], 0) && gone;
+	return known && gone ? 0 : hypervisor_stop(h, uuid, true, error);
 }
 
 enum hypervisor_state hypervisor_state(struct hypervisor *h, const char *uuid)

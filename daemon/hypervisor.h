@@ -104,6 +104,14 @@ int hypervisor_start(struct hypervisor *h, const char *xml,
 int hypervisor_stop(struct hypervisor *h, const char *uuid, bool force,
 		    struct error *error);
 
+/*
+ * Has QEMU quit, and returns when it and its TPM are gone. What libvirt does
+ * then goes on by itself: for a while it still takes the guest for running.
+ * Where the processes are not in sight, as hypervisor_stop with force.
+ */
+int hypervisor_quit(struct hypervisor *h, const char *uuid,
+		    struct error *error);
+
 enum hypervisor_state hypervisor_state(struct hypervisor *h, const char *uuid);
 
 /* The live definition, expanded by libvirt; free() it. */

@@ -1,6 +1,7 @@
 /* The root folder of libvirt's embedded driver; see hypervisor_root.h. */
 #include "daemon/hypervisor_root.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /*
@@ -234,4 +236,46 @@ int hypervisor_root_place_tpm(const char *root, const char *uuid,
 		return error_errno(error, errno, "cannot make the link %s",
 				   path);
 	return 0;
+}
+
+static int open_process(const char *folder, const char *file)
+{
+	char path[PATH_MAX];
+	int pid = 0, fd = -1;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, file);
+	in = fopen(path, "re");
+	if (!in)
+		return -1;
+	if (fscanf(in, "%d", &pid) == 1 && pid > 1)
+		fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	fclose(in);
+	return fd;
+}
+
+/* The TPM's is called by the guest's number and 20 bytes of its name. */
+void hypervisor_root_processes(const char *root, const char *name, int fds[2])
+{
+	char folder[PATH_MAX], file[PATH_MAX];
+	const struct dirent *entry;
+	size_t length, end;
+	DIR *entries;
+
+	snprintf(folder, sizeof(folder), "%s/run/qemu", root);
+	snprintf(file, sizeof(file), "%.100s.pid", name);
+	fds[0] = open_process(folder, file);
+	fds[1] = -1;
+	snprintf(folder, sizeof(folder), "%s/run/swtpm", root);
+	snprintf(file, sizeof(file), "-%.20s-swtpm.pid", name);
+	length = strlen(file);
+	entries = opendir(folder);
+	while (entries && fds[1] < 0 && (entry = readdir(entries))) {
+		end = strlen(entry->d_name);
+		if (end > length &&
+		    strcmp(entry->d_name + end - length, file) == 0)
+			fds[1] = open_process(folder, entry->d_name);
+	}
+	if (entries)
+		closedir(entries);
 }

@@ -31,4 +31,11 @@ int hypervisor_root_prepare(const char *root, char **uri, struct error *error);
 int hypervisor_root_place_tpm(const char *root, const char *uuid,
 			      const char *folder, struct error *error);
 
+/*
+ * Descriptors (pidfd_open(2)) of the processes that run a guest: QEMU and its
+ * TPM. A descriptor becomes readable when its process has ended, even while
+ * nobody has waited for that one; -1 where there is none. Close them.
+ */
+void hypervisor_root_processes(const char *root, const char *name, int fds[2]);
+
 #endif

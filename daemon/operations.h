@@ -54,7 +54,8 @@ struct operation_answer {
  * snapshot.reverted, vault.exported, vault.imported, session.started, session.progress, session.ended,
  * ticket.made, ticket.refused, link.refused, job.progress, job.ended,
  * gateway.restarted, network.opened, network.closed.
- * lease.forced, lease.handed_over, lease.accepted, lease.restored.
+ * lease.forced, lease.handed_over, lease.accepted, lease.restored,
+ * machine.added, machine.trusted, machine.removed.
  * All but the two .progress are stored in the audit log.
  */
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/accelerator.h"
+#include "daemon/attach.h"
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/event.h"
@@ -16,11 +17,13 @@
 #include "daemon/hypervisor.h"
 #include "daemon/host_key.h"
 #include "daemon/job.h"
+#include "daemon/machine.h"
 #include "daemon/lease.h"
 #include "daemon/network.h"
 #include "daemon/operations_query.h"
 #include "daemon/session_live.h"
 #include "daemon/units.h"
+#include "daemon/vault.h"
 #include "webui/webui.h"
 
 #define VERSION "0.1"
@@ -201,6 +204,57 @@ static void check_clock(json_t *checks)
 	      good ? NULL : "set the clock: tickets and sessions go by it");
 }
 
+/* A line for each vault: until when this QEMU will do. */
+static void check_machine(struct control *control, const struct vault *vault,
+			  json_t *checks)
+{
+	static const char *const states[] = {"ok", "warning", "failed"};
+	struct machine_outlook outlook;
+	struct error error = {0};
+	char text[600];
+
+	if (attach_is(vault))
+		return;
+	if (machine_outlook(control, vault, &outlook, &error)) {
+		snprintf(text, sizeof(text), "vault %s: %s", vault->name,
+			 error.text);
+		check(checks, "machine", "failed", text, NULL);
+		return;
+	}
+	snprintf(text, sizeof(text), "vault %s: %s", vault->name, outlook.text);
+	check(checks, "machine", states[outlook.state], text, outlook.advice);
+	json_object_update_new(
+		json_array_get(checks, json_array_size(checks) - 1),
+		json_pack("{s:s, s:s, s:s*}", "vault", vault->name, "machine",
+			  outlook.machine, "until",
+			  outlook.until[0] ? outlook.until : NULL));
+}
+
+static int take_name(void *data, const struct catalogue_row *row)
+{
+	json_array_append_new(data, json_string(catalogue_row_text(row, 0)));
+	return 0;
+}
+
+static void check_machines(struct control *control, json_t *checks)
+{
+	json_t *names = json_array(), *name;
+	struct vault vault;
+	size_t i;
+
+	catalogue_read(control->catalogue,
+		       "SELECT name FROM vault WHERE ready ORDER BY name",
+		       CATALOGUE_NONE, take_name, names, NULL);
+	json_array_foreach(names, i, name)
+	{
+		if (vault_find(control, json_string_value(name), &vault, NULL))
+			continue;
+		check_machine(control, &vault, checks);
+		vault_release(&vault);
+	}
+	json_decref(names);
+}
+
 int operation_doctor(struct control *control, const struct operation_call *call,
 		     struct operation_answer *answer, struct error *error)
 {
@@ -224,6 +278,7 @@ int operation_doctor(struct control *control, const struct operation_call *call,
 	check_gateway(control, checks);
 	check_space(control, checks);
 	check_clock(checks);
+	check_machines(control, checks);
 	json_array_foreach(
 		checks, i,
 		each) if (!strcmp(json_string_value(json_object_get(each,

@@ -18,6 +18,7 @@ enum policy_switch { POLICY_OFF, POLICY_ON };
 enum policy_takeover { POLICY_TAKEOVER_ASK, POLICY_TAKEOVER_ALLOW,
 		       POLICY_TAKEOVER_DENY };
 enum policy_bind_address { POLICY_BIND_ON, POLICY_BIND_OFF };
+enum policy_machine { POLICY_MACHINE_AUTO, POLICY_MACHINE_OWN };
 
 /* Every member is a uint64_t: an index, a number, seconds or bytes. */
 struct policy {

@@ -18,6 +18,7 @@
 #include "daemon/domain.h"
 #include "daemon/domain_text.h"
 #include "daemon/folder.h"
+#include "daemon/machine.h"
 #include "daemon/vault.h"
 #include "schema/embed.h"
 
@@ -40,10 +41,14 @@ struct run {
 	struct timespec start;
 };
 
-/* Always the same for a vault, so that it is found after a crash. */
-static void name_probe(const char *vault_uuid, char uuid[37])
+/*
+ * Always the same for a vault, so that it is found after a crash. There are
+ * two, since libvirt may still clean up after the one while the next begins.
+ */
+static void name_probe(const char *vault_uuid, bool second, char uuid[37])
 {
-	static const char salt[] = "mediavm identity probe ";
+	const char *salt = second ? "mediavm identity probe 2 "
+				  : "mediavm identity probe ";
 	char text[80];
 	uint8_t b[SHA256_DIGEST_LENGTH];
 
@@ -62,18 +67,51 @@ static void set_up(struct run *run, struct control *control,
 		   const char *vault_uuid)
 {
 	run->control = control;
-	name_probe(vault_uuid, run->uuid);
+	name_probe(vault_uuid, false, run->uuid);
 	vault_path(control, vault_uuid, "probe", run->folder);
+}
+
+static bool runs(struct control *control, const char *uuid)
+{
+	enum hypervisor_state state =
+		hypervisor_state(control->hypervisor, uuid);
+
+	return state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED;
 }
 
 static int clean_up(struct run *run, struct error *error)
 {
-	int r = hypervisor_stop(run->control->hypervisor, run->uuid, true,
-				error);
+	int r = hypervisor_quit(run->control->hypervisor, run->uuid, error);
 
 	hypervisor_forget_tpm(run->control->hypervisor, run->uuid);
 	folder_remove(run->folder, r ? NULL : error);
 	return r;
+}
+
+/* What a killed daemon left. */
+static int clean_both(struct run *run, const char *vault_uuid,
+		      struct error *error)
+{
+	char *uuid = run->uuid;
+	int r = 0;
+
+	for (unsigned i = 0; i < 2 && !r; i++) {
+		name_probe(vault_uuid, i == 1, uuid);
+		r = clean_up(run, error);
+	}
+	return r;
+}
+
+/* A name that libvirt is done with. */
+static int choose_name(struct run *run, struct error *error)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		name_probe(run->vault->uuid, i == 1, run->uuid);
+		if (!runs(run->control, run->uuid))
+			return 0;
+	}
+	return hypervisor_stop(run->control->hypervisor, run->uuid, true,
+			       error);
 }
 
 void probe_clean(struct control *control, const char *vault_uuid)
@@ -84,7 +122,7 @@ void probe_clean(struct control *control, const char *vault_uuid)
 		return;
 	set_up(run, control, vault_uuid);
 	if (access(run->folder, F_OK) == 0)
-		clean_up(run, NULL);
+		clean_both(run, vault_uuid, NULL);
 	free(run);
 }
 
@@ -243,7 +281,7 @@ static int define(struct run *run, char **text, struct error *error)
 {
 	char why[ACCELERATOR_WHY_SIZE];
 	struct domain_start start = {
-		.kvm = accelerator_is_kvm(run->control->accelerator, why),
+		.kvm = machine_is_kvm(run->control, run->vault, why),
 		.kernel = run->kernel,
 		.stand_ins = run->stand_ins,
 		.uuid = run->uuid,
@@ -265,44 +303,45 @@ static int define(struct run *run, char **text, struct error *error)
 	return r;
 }
 
-/* -EAGAIN: there is none yet. */
-static int find_header(struct run *run, struct probe_header *header,
-		       struct error *error)
+/* In the pages from an address on; -EAGAIN: there is none yet. */
+static int find_header(struct run *run, uint64_t address, size_t size,
+		       struct probe_header *header, struct error *error)
 {
-	static const size_t low = PROBE_UEFI_END;
-	size_t size = run->uefi ? low : PROBE_PAGE, at = size;
 	uint8_t *pages = malloc(size);
+	size_t at = 0;
 	int r;
 
 	if (!pages)
 		return error_set(error, -ENOMEM, "no memory");
-	r = hypervisor_peek(run->control->hypervisor, run->uuid,
-			    run->uefi ? 0 : PROBE_BIOS_ADDRESS, pages, size,
-			    error);
+	r = hypervisor_peek(run->control->hypervisor, run->uuid, address, pages,
+			    size, error);
 	if (!r)
 		r = -EAGAIN;
-	/* Firmware gives the highest page first. */
-	while (r == -EAGAIN && at) {
-		at -= PROBE_PAGE;
+	for (; r == -EAGAIN && at < size; at += PROBE_PAGE)
 		r = probe_header_check(pages + at, run->memory, header, error);
-	}
 	free(pages);
 	return r;
 }
 
+/* It is where it should be, or, under some UEFI firmware, elsewhere. */
 static int await_header(struct run *run, struct probe_header *header,
 			struct error *error)
 {
-	/* A look at UEFI's 640 KiB costs the guest some time. */
-	const struct timespec pause = {.tv_nsec = (run->uefi ? 40 : 5) * 1000 *
-						  1000};
+	static const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
 	struct timespec start;
+	unsigned looks = 0;
 	int r;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	while ((r = find_header(run, header, error)) == -EAGAIN &&
-	       ms_since(&start) < REPORT_SECONDS * 1000)
-		nanosleep(&pause, NULL);
+	do {
+		r = find_header(run,
+				run->uefi ? PROBE_UEFI_ADDRESS
+					  : PROBE_BIOS_ADDRESS,
+				PROBE_PAGE, header, error);
+		if (r == -EAGAIN && run->uefi && ++looks % 64 == 0)
+			r = find_header(run, 0, PROBE_UEFI_END, header, error);
+	} while (r == -EAGAIN && ms_since(&start) < REPORT_SECONDS * 1000 &&
+		 !nanosleep(&pause, NULL));
 	if (r == -EAGAIN)
 		return error_set(error, -ETIMEDOUT,
 				 "the probe left no report within %d s: its "
@@ -370,14 +409,6 @@ static int run_once(struct run *run, struct probe_report **report,
 	return r;
 }
 
-static bool runs(struct control *control, const char *uuid)
-{
-	enum hypervisor_state state =
-		hypervisor_state(control->hypervisor, uuid);
-
-	return state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED;
-}
-
 static int run_locked(struct run *run, struct probe_report **report,
 		      struct error *error)
 {
@@ -387,9 +418,10 @@ static int run_locked(struct run *run, struct probe_report **report,
 		return error_set(error, -EBUSY,
 				 "it runs; stop it first: the probe takes its "
 				 "place");
-	r = clean_up(run, error);
+	r = choose_name(run, error);
 	if (r)
 		return r;
+	folder_remove(run->folder, NULL);
 	r = run_once(run, report, error);
 	cleaned = clean_up(run, r ? NULL : error);
 	r = r ? r : cleaned;

@@ -232,8 +232,7 @@ int seal_host(struct control *control, const struct vault *vault,
 			: qemu_version(emulator),
 		"libvirt", libvirt_version(control), "firmware",
 		firmware(control, vault), "accelerator",
-		accelerator_is_kvm(control->accelerator, accelerator) ? "kvm"
-								      : "tcg",
+		machine_is_kvm(control, vault, accelerator) ? "kvm" : "tcg",
 		"cpu", processor(), "kernel", kernel());
 	if (!*host || json_object_set_new(*host, "programs", files)) {
 		json_decref(*host);

@@ -93,8 +93,7 @@ static int expand(struct sealing *s, const char *xml, char **expanded,
 	if (!r)
 		r = hypervisor_cpu_features(
 			s->control->hypervisor, emulator, facts.machine,
-			accelerator_is_kvm(s->control->accelerator,
-					   accelerator),
+			machine_is_kvm(s->control, &s->vault, accelerator),
 			facts.cpu_model, &cpu, error);
 	if (r)
 		return r;

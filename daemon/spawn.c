@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ARGUMENTS 30
@@ -56,8 +58,7 @@ int spawn_self(const struct spawn *spawn, pid_t *pid, struct error *error)
 	pid_t parent = getpid();
 	unsigned n = 0;
 
-	arguments[n++] =
-		(char *)(spawn->program ? spawn->program : "mediavmd");
+	arguments[n++] = (char *)(spawn->program ? spawn->program : "mediavmd");
 	for (; spawn->arguments[n - 1]; n++) {
 		if (n > ARGUMENTS)
 			return error_set(error, -E2BIG, "too many arguments");
@@ -70,4 +71,31 @@ int spawn_self(const struct spawn *spawn, pid_t *pid, struct error *error)
 	if (*pid == 0)
 		become(spawn, arguments, parent);
 	return 0;
+}
+
+int spawn_output(const char *const *arguments, FILE **output, pid_t *pid,
+		 struct error *error)
+{
+	char *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
+	posix_spawn_file_actions_t actions;
+	int fds[2], result;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return error_errno(error, errno, "no pipe");
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
+	result = posix_spawn(pid, arguments[0], &actions, NULL,
+			     (char *const *)arguments, environment);
+	posix_spawn_file_actions_destroy(&actions);
+	close(fds[1]);
+	*output = result == 0 ? fdopen(fds[0], "r") : NULL;
+	if (*output)
+		return 0;
+	close(fds[0]);
+	if (result == 0) {
+		waitpid(*pid, NULL, 0);
+		result = ENOMEM;
+	}
+	return error_errno(error, result, "cannot run %s", arguments[0]);
 }

@@ -5,6 +5,7 @@
 #define DAEMON_SPAWN_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "recorder/error.h"
@@ -25,5 +26,12 @@ struct spawn {
 
 /* stdin is /dev/null, stdout and stderr are ours. */
 int spawn_self(const struct spawn *spawn, pid_t *pid, struct error *error);
+
+/*
+ * Runs another program, the first argument, for what it prints: read *output
+ * to its end, fclose it and wait for *pid.
+ */
+int spawn_output(const char *const *arguments, FILE **output, pid_t *pid,
+		 struct error *error);
 
 #endif

@@ -10,6 +10,7 @@
 #include "daemon/folder.h"
 #include "daemon/lease.h"
 #include "daemon/log.h"
+#include "daemon/machine.h"
 #include "daemon/probe_run.h"
 #include "daemon/seal.h"
 #include "daemon/snapshot.h"
@@ -310,6 +311,7 @@ static void recover_keeping(struct control *control, const struct vault *vault)
 	struct error error = {0};
 	int r = snapshot_recover(control, vault, &error);
 
+	machine_recover(control, vault);
 	if (!r || r == -ENOTSUP) /* its disk is outside of the vault */
 		r = seal_recover(control, vault, &error);
 	if (r)

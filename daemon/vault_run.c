@@ -234,7 +234,7 @@ static int start(struct control *control, struct vault *vault,
 		 struct error *error)
 {
 	char why[ACCELERATOR_WHY_SIZE];
-	bool kvm = accelerator_is_kvm(control->accelerator, why);
+	bool kvm = machine_is_kvm(control, vault, why);
 	char *text = NULL;
 	int r = snapshot_recover(control, vault, error);
 

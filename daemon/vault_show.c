@@ -13,6 +13,7 @@
 #include "daemon/domain.h"
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
+#include "daemon/machine.h"
 #include "daemon/lease.h"
 #include "daemon/network.h"
 #include "daemon/seal.h"
@@ -136,7 +137,7 @@ static json_t *accelerator_of(struct control *control,
 	if (vault->started_at && vault->accelerator[0])
 		return json_pack("{s:s, s:s}", "kind", vault->accelerator,
 				 "why", vault->accelerator_why);
-	kvm = accelerator_is_kvm(control->accelerator, why);
+	kvm = machine_is_kvm(control, vault, why);
 	return json_pack("{s:s, s:s}", "kind", kvm ? "kvm" : "tcg", "why", why);
 }
 
@@ -158,6 +159,7 @@ json_t *vault_json(struct control *control, const struct vault *vault)
 		json, "kind",
 		json_string(attach_is(vault) ? "attached" : "kept"));
 	json_object_set_new(json, "lease", lease_json(control, vault));
+	json_object_set_new(json, "emulator", machine_json(control, vault));
 	if (vault->why[0])
 		json_object_set_new(json, "why", json_string(vault->why));
 	add_hardware(control, vault, json);

@@ -21,3 +21,4 @@ POLICY_DURATION(ticket_lifetime, "ticket-lifetime", 60)
 POLICY_CHOICE(bind_address, "bind-address", "on|off")
 POLICY_RETENTION(retention, "retention", 0)	/* "forever" or a duration */
 POLICY_SIZE(quota, "quota", 0)
+POLICY_CHOICE(machine, "machine", "auto|own")

@@ -3,8 +3,9 @@
  * host. Shared by the probe, which has no libc, and by the daemon.
  *
  * A header says where the records lie. It is in the page at
- * PROBE_BIOS_ADDRESS, or, in a UEFI guest, at the beginning of some page below
- * PROBE_UEFI_END: the firmware gives pages where it likes. It is written last.
+ * PROBE_BIOS_ADDRESS, or, in a UEFI guest, at PROBE_UEFI_ADDRESS, or, where the
+ * firmware has not got that to give, at the beginning of some page below
+ * PROBE_UEFI_END. It is written last.
  * Records follow one another; each is a struct probe_record_head and `size`
  * bytes, filled up to a multiple of 8. Little-endian throughout; guest
  * addresses are physical.
@@ -16,6 +17,7 @@
 
 #define PROBE_VERSION 1
 #define PROBE_BIOS_ADDRESS 0x1000000u /* 16 MiB */
+#define PROBE_UEFI_ADDRESS 0x10000u   /* 64 KiB */
 #define PROBE_UEFI_END 0xa0000u       /* 640 KiB */
 #define PROBE_PAGE 4096u
 #define PROBE_MAX (2u << 20) /* bytes of records */

@@ -47,6 +47,7 @@ struct system_table {
 };
 
 #define BELOW 1 /* up to an address */
+#define THERE 2 /* at an address */
 #define LOADER_DATA 2
 
 static uint64_t find_table(const struct system_table *system,
@@ -140,13 +141,18 @@ EFI uint64_t uefi_main(void *image, const struct system_table *system)
 	static const uint8_t acpi[16] = {0x71, 0xe8, 0x68, 0x88, 0xf1, 0xe4,
 					 0xd3, 0x11, 0xbc, 0x22, 0x00, 0x80,
 					 0xc7, 0x3c, 0x88, 0x81};
-	uint64_t room = UINT32_MAX, header = PROBE_UEFI_END - 1, entry;
+	uint64_t room = UINT32_MAX, header = PROBE_UEFI_ADDRESS, entry;
 
 	(void)image;
 	if (system->boot->allocate_pages(BELOW, LOADER_DATA,
-					 PROBE_MAX / PROBE_PAGE, &room) ||
-	    system->boot->allocate_pages(BELOW, LOADER_DATA, 1, &header))
+					 PROBE_MAX / PROBE_PAGE, &room))
 		return 1;
+	if (system->boot->allocate_pages(THERE, LOADER_DATA, 1, &header)) {
+		header = PROBE_UEFI_END - 1;
+		if (system->boot->allocate_pages(BELOW, LOADER_DATA, 1,
+						 &header))
+			return 1;
+	}
 	report_begin((void *)room);
 	read_system(system);
 	read_variables(system->runtime);

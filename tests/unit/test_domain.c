@@ -606,6 +606,19 @@ static void a_probe_reaches_no_disk(void **state)
 	assert_null(strstr(text, "/vaults/x/nvram.fd"));
 	assert_null(strstr(text, "initrd"));
 	assert_null(strstr(text, "quiet"));
+	/* Emulated firmware does not wait for what is not there. */
+	assert_non_null(strstr(text, "\"-icount\""));
+	free(text);
+	start.kvm = true;
+	text = for_start(xml, &start);
+	assert_null(strstr(text, "-icount"));
+	free(text);
+	free(xml);
+	start.kvm = false;
+	spec.tpm = true;
+	xml = create(&spec);
+	text = for_start(xml, &start);
+	assert_null(strstr(text, "-icount"));
 	free(text);
 	free(xml);
 }

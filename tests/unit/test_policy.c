@@ -29,7 +29,7 @@ static void defaults_are_the_design_s(void **state)
 		{"viewers", "1"},       {"takeover", "ask"},
 		{"idle-timeout", "0"},  {"ticket-lifetime", "60s"},
 		{"bind-address", "on"}, {"retention", "forever"},
-		{"quota", "0"},
+		{"quota", "0"},		{"machine", "auto"},
 	};
 	struct policy p;
 
