@@ -23,6 +23,7 @@
 #include "daemon/job_sandbox.h"
 #include "daemon/video_options.h"
 #include "daemon/look.h"
+#include "daemon/transfer_job.h"
 #include "recorder/capture_export.h"
 #include "recorder/capture_stats.h"
 #include "recorder/picture.h"
@@ -217,6 +218,10 @@ int job_main(int argc, char **argv)
 	struct options options;
 	int r = -EINVAL;
 
+	if (argc > 1 && !strcmp(argv[1], "send"))
+		return transfer_job_send();
+	if (argc > 1 && !strcmp(argv[1], "fetch"))
+		return transfer_job_fetch();
 	if (read_options(&options, argc, argv)) {
 		fprintf(stderr, "mediavmd job is started by mediavmd\n");
 		return 2;

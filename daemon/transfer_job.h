@@ -9,6 +9,7 @@
  *   url, id, state, size     as of struct transfer_send
  *   offset                   of fetch: the first byte that is wanted
  *   forget                   of send: true, to take away what is unfinished
+ *   again                    true when an earlier process was killed
  *   netrc, ca, known_hosts, ssh_key, s3_endpoint, s3_region, patience
  *                            the configuration; patience: ms without a byte
  *                            after which a broken transfer is given up
@@ -20,8 +21,8 @@
  *   state JSON    to be kept for a later run
  *   wait TEXT     the connection broke, why, and it is tried again
  *   end           send: at the end of the input, waits for "end"
- *   again TEXT    failed for now: a new process may go on
- *   exists TEXT, changed TEXT, error TEXT     failed for good
+ *   again TEXT    failed for now: a new process, from byte 0 on, may do it
+ *   failed ERRNO TEXT     for good
  */
 #ifndef DAEMON_TRANSFER_JOB_H
 #define DAEMON_TRANSFER_JOB_H

@@ -42,3 +42,19 @@ CONFIG_KEY("render", "memory", NUMBER, render_memory, "2048",
 	   "address space of a rendering job, MiB")
 CONFIG_KEY("render", "automatic", NUMBER, render_automatic, "1",
 	   "1: make the video when a session ends; 0: on request only")
+CONFIG_KEY("transfer", "netrc", STRING, transfer_netrc, "/etc/mediavm/netrc",
+	   "file with the logins of uploads and downloads, as ~/.netrc has them")
+CONFIG_KEY("transfer", "ca", STRING, transfer_ca, "",
+	   "file with the authorities that servers' certificates may be by; "
+	   "empty: those of this host")
+CONFIG_KEY("transfer", "known-hosts", STRING, transfer_known_hosts,
+	   "/etc/mediavm/known_hosts",
+	   "file with the host keys of SFTP servers, as ~/.ssh/known_hosts")
+CONFIG_KEY("transfer", "ssh-key", STRING, transfer_ssh_key, "",
+	   "file with the private key for SFTP; empty: passwords only")
+CONFIG_KEY("transfer", "s3-endpoint", STRING, transfer_s3_endpoint, "",
+	   "URL of the server that s3://BUCKET/KEY is at; empty: Amazon's")
+CONFIG_KEY("transfer", "s3-region", STRING, transfer_s3_region, "us-east-1",
+	   "region by which requests to S3 are signed")
+CONFIG_KEY("transfer", "patience", DURATION, transfer_patience, "15m",
+	   "a transfer is given up when it was broken for so long")
