@@ -10,7 +10,9 @@ const footer = document.getElementById('footer');
 
 const eventTypes = [
 	'vault.state', 'vault.created', 'vault.deleted', 'network.opened',
-	'network.closed', 'session.started',
+	'network.closed', 'snapshot.created', 'snapshot.reverted',
+	'snapshot.deleted', 'vault.sealed', 'vault.verified', 'vault.drifted',
+	'session.started',
 	'session.progress', 'session.ended', 'ticket.made', 'ticket.refused',
 	'link.refused', 'job.progress', 'job.ended', 'gateway.restarted',
 ];

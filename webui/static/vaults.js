@@ -1,6 +1,7 @@
 // Vaults: the list, one vault with its policy, and making a new one.
 import {action, api, busy, confirm, facts, h, later, notice, pill,
 	saveViewerFile, segment, size, time} from './ui.js';
+import {keeping} from './keep.js';
 
 const GiB = 2 ** 30;
 const accelerators = {kvm: 'KVM', tcg: 'TCG (emulated)'};
@@ -261,8 +262,6 @@ function describe(vault) {
 		['MAC', vault.mac || '–'],
 		vault.network && ['Network', ...network(vault.network)],
 		['UUID', h('code', {}, vault.uuid)],
-		['Identity', vault.identity.sealed
-			? h('code', {}, vault.identity.digest) : 'not sealed'],
 		vault.created_at && ['Made', time(vault.created_at)]);
 }
 
@@ -280,12 +279,13 @@ export function vaultView(name) {
 	const buttons = controls(name, place);
 	const about = h('div');
 	const policy = h('div');
+	const keep = keeping(name, () => refresh());
 	const erase = action('Delete vault', place, () => remove(name),
 			     {class: 'danger'});
 	const body = h('div', {hidden: true}, buttons, place, about,
 		h('p', {}, h('a', {href: `#/sessions?vault=${segment(name)}`},
 			     'Its sessions')),
-		h('h2', {}, 'Policy of its sessions'), policy,
+		keep, h('h2', {}, 'Policy of its sessions'), policy,
 		h('h2', {}, 'Delete'), erase);
 	const failure = notice();
 
@@ -302,6 +302,9 @@ export function vaultView(name) {
 		failure.clear();
 		about.replaceChildren(describe(vault));
 		buttons.update(vault);
+		keep.hidden = vault.kind === 'attached';
+		if (!keep.hidden)
+			keep.update(vault);
 		erase.disabled = vault.kind !== 'attached' &&
 			(vault.state === 'running' ||
 			vault.state === 'starting');
@@ -319,8 +322,12 @@ export function vaultView(name) {
 			  h('a', {href: '#/vaults'}, 'Vaults')),
 			h('h1', {}, name), failure, body),
 		refresh,
-		close: soon.cancel,
+		close: () => {
+			soon.cancel();
+			keep.close();
+		},
 		event: (type, data) => {
+			keep.event(type, data);
 			if (data.vault !== name)
 				return;
 			if (type === 'vault.deleted')
