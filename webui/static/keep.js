@@ -118,6 +118,20 @@ function driftTable(drift) {
 		h('code', {}, field.new ?? 'missing')]), {class: 'drift'});
 }
 
+function describeLease(lease) {
+	return lease.state === 'here' ? [`here, ${lease.epoch} starts so far`]
+		: [pill('crashed', 'not here'), ` ${lease.why || ''}`];
+}
+
+async function restore(name) {
+	if (await confirm(`Run ${name} here from now on?`,
+		'Every other copy of this machine is retired: lost, or never ' +
+		'to be started again. This is your word for it, and it is ' +
+		'kept with the vault.', 'I state that'))
+		await api('POST', path(name, '/restore'), {statement:
+			'every other copy is retired (stated on the page)'});
+}
+
 function describeIdentity(vault) {
 	const identity = vault.identity;
 	const drift = identity.drift || [];
@@ -132,7 +146,7 @@ function describeIdentity(vault) {
 		vault.verify?.checked_at && ['Disks verified',
 			time(vault.verify.checked_at),
 			vault.verify.state ? ` ${vault.verify.state}` : ''],
-		vault.lease?.holder && ['May run', vault.lease.holder]),
+		vault.lease && ['May run', ...describeLease(vault.lease)]),
 		drift.length ? h('p', {class: 'why'}, 'This is not the ' +
 			'machine that was sealed, so it does not start:')
 			: null,
@@ -254,6 +268,10 @@ export function keeping(name, changed) {
 		works.add(await api('POST', path(name, '/verify'), {deep})));
 	const check = verify('Verify the hardware', false);
 	const deep = verify('Verify every disk block', true);
+	const take = action('Restore the right to run', place, async () => {
+		await restore(name);
+		changed();
+	}, {class: 'primary'});
 	let stopped = false;
 
 	async function loadSnapshots() {
@@ -270,7 +288,7 @@ export function keeping(name, changed) {
 
 	const element = h('div', {class: 'keeping'},
 		h('h2', {}, 'Identity'), works, place, identity,
-		h('div', {class: 'buttons'}, seal, check, deep),
+		h('div', {class: 'buttons'}, seal, check, deep, take),
 		h('h2', {}, 'Snapshots'), list,
 		snapshotForm(name, place, soon),
 		h('h2', {}, 'Moving house'), exportForm(name, place, works));
@@ -281,6 +299,7 @@ export function keeping(name, changed) {
 		identity.replaceChildren(...describeIdentity(vault));
 		seal.hidden = vault.identity.sealed;
 		check.hidden = !vault.identity.sealed;
+		take.hidden = !vault.lease || vault.lease.state === 'here';
 		for (const button of [seal, check]) {
 			button.disabled = !stopped;
 			button.title = stopped ? '' : 'Stop the vault first';
