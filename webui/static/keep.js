@@ -231,7 +231,7 @@ function snapshotForm(name, place, done) {
 function exportForm(name, place, works) {
 	const go = h('button', {type: 'submit'}, 'Export');
 	const form = h('form', {class: 'inline'},
-		h('input', {name: 'destination', required: true,
+		h('input', {name: 'to', required: true,
 			    'aria-label': 'Where it is written to',
 			    placeholder: `/srv/${name}.mvault, or a URL`,
 			    autocomplete: 'off', spellcheck: 'false'}),
@@ -250,9 +250,73 @@ function exportForm(name, place, works) {
 			return;
 		busy(go, place, async () => works.add(await api('POST',
 			path(name, '/export'),
-			{destination: data.get('destination').trim(), move})));
+			{to: data.get('to').trim(), move})));
 	});
 	return form;
+}
+
+/* Follows a job until it is over; throws what it failed with. */
+async function follow(job, show) {
+	while (job.state === 'running' || job.state === 'queued') {
+		show(job);
+		await new Promise((resolve) => setTimeout(resolve, 400));
+		job = await api('GET', `/jobs/${segment(job.id)}`);
+	}
+	if (job.state !== 'done')
+		throw new Error(job.error || `It was ${job.state}.`);
+	return job;
+}
+
+export function importDialog(done) {
+	const place = notice();
+	const working = h('div');
+	const submit = h('button', {type: 'submit', class: 'primary'},
+			 'Import');
+	const form = h('form', {class: 'grid'},
+		h('div', {class: 'field wide'},
+		  h('label', {for: 'import-from'}, 'Bundle'),
+		  h('input', {id: 'import-from', name: 'from', required: true,
+			      autofocus: true, autocomplete: 'off',
+			      spellcheck: 'false',
+			      placeholder: '/srv/lesson.mvault'}),
+		  h('small', {}, 'a file on the host, or a URL')),
+		h('div', {class: 'field wide'},
+		  h('label', {for: 'import-name'}, 'Name'),
+		  h('input', {id: 'import-name', name: 'name', maxlength: 63,
+			      autocomplete: 'off', spellcheck: 'false',
+			      placeholder: 'as it was called'})),
+		working, place,
+		h('div', {class: 'buttons end wide'},
+		  h('button', {type: 'button',
+			       onclick: () => dialog.close()}, 'Close'),
+		  submit));
+	const dialog = h('dialog', {'aria-labelledby': 'import-title'},
+		h('h2', {id: 'import-title'}, 'Import a vault'), form);
+
+	form.addEventListener('submit', (event) => {
+		event.preventDefault();
+		const data = new FormData(form);
+		const order = {from: data.get('from').trim()};
+
+		if (data.get('name').trim())
+			order.name = data.get('name').trim();
+		busy(submit, place, async () => {
+			const job = await api('POST', '/import', order);
+			const bar = worker(job, place);
+
+			working.replaceChildren(bar);
+			try {
+				await follow(job, bar.update);
+			} finally {
+				working.replaceChildren();
+			}
+			place.say('It is here.');
+			done();
+		});
+	});
+	dialog.addEventListener('close', () => dialog.remove());
+	document.body.append(dialog);
+	dialog.showModal();
 }
 
 /* The part of a vault's page; .update(vault), .event(type, data). */

@@ -1,7 +1,7 @@
 // Vaults: the list, one vault with its policy, and making a new one.
 import {action, api, busy, confirm, facts, h, later, notice, pill,
 	saveViewerFile, segment, size, time} from './ui.js';
-import {keeping} from './keep.js';
+import {importDialog, keeping} from './keep.js';
 
 const GiB = 2 ** 30;
 const accelerators = {kvm: 'KVM', tcg: 'TCG (emulated)'};
@@ -129,6 +129,9 @@ export function vaultList() {
 	const fresh = h('button', {type: 'button', class: 'primary',
 				   onclick: () => createDialog(refresh)},
 			'New vault');
+	const bring = h('button', {type: 'button',
+				   onclick: () => importDialog(refresh)},
+			'Import');
 
 	async function refresh() {
 		let vaults;
@@ -166,7 +169,8 @@ export function vaultList() {
 	refresh();
 	return {
 		element: h('section', {},
-			h('div', {class: 'head'}, h('h1', {}, 'Vaults'), fresh),
+			h('div', {class: 'head'}, h('h1', {}, 'Vaults'),
+			  h('div', {class: 'buttons'}, bring, fresh)),
 			reason, place, empty, list),
 		refresh,
 		close: soon.cancel,
