@@ -95,7 +95,8 @@ struct domain_start {
 	const char *firmware;	/* folder that QEMU looks into first (-L) */
 	/*
 	 * Folder of what is given back byte for byte: acpi_tables, rsdp and
-	 * loader (all of them or none; tpm_log with them), and SMBIOS structures of the types 4,
+	 * loader (all of them or none; tpm_log and tpm_config
+	 * of a machine with a TPM go with them), and SMBIOS structures of the types 4,
 	 * 16, 17, 19 and 32, one in each smbios-TYPE-HANDLE.bin.
 	 */
 	const char *seal;

@@ -53,28 +53,32 @@ static void add_file(xmlNodePtr root, const char *option, const char *before,
 	domain_add_argument(root, text);
 }
 
+/* The files of a seal by their names in fw_cfg; the first three it has to have.
+ * The others are of a machine with a TPM: the script makes room for its log. */
+static const struct {
+	const char *file, *name;
+} blobs[] = {
+	{"acpi_tables", "name=etc/acpi/tables,"},
+	{"rsdp", "name=etc/acpi/rsdp,"},
+	{"loader", "name=etc/table-loader,"},
+	{"tpm_log", "name=etc/tpm/log,"},
+	{"tpm_config", "name=etc/tpm/config,"},
+};
+
+#define BLOBS (sizeof(blobs) / sizeof(*blobs))
+
 static int add_tables(xmlNodePtr root, const char *folder, struct error *error)
 {
-	static const struct {
-		const char *file, *name;
-	} blobs[] = {
-		{"acpi_tables", "name=etc/acpi/tables,"},
-		{"rsdp", "name=etc/acpi/rsdp,"},
-		{"loader", "name=etc/table-loader,"},
-		/* where the script of a machine with a TPM makes room */
-		{"tpm_log", "name=etc/tpm/log,"},
-	};
-	char path[4][PATH_MAX];
-	unsigned there = 0, count = 3;
+	char path[BLOBS][PATH_MAX];
+	bool there[BLOBS];
 
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < BLOBS; i++) {
 		snprintf(path[i], PATH_MAX, "%s/%s", folder, blobs[i].file);
-		if (access(path[i], R_OK) == 0)
-			*(i < 3 ? &there : &count) += 1;
+		there[i] = access(path[i], R_OK) == 0;
 	}
-	if (there == 0)
+	if (!there[0] && !there[1] && !there[2])
 		return 0;
-	if (there < 3)
+	if (!there[0] || !there[1] || !there[2])
 		return error_set(error, EINVAL,
 				 "the seal in %s is not whole: it needs "
 				 "acpi_tables, rsdp and loader; put them back "
@@ -82,8 +86,9 @@ static int add_tables(xmlNodePtr root, const char *folder, struct error *error)
 				 folder);
 	domain_add_argument(root, "-machine");
 	domain_add_argument(root, "acpi=off");
-	for (unsigned i = 0; i < count; i++)
-		add_file(root, "-fw_cfg", blobs[i].name, path[i]);
+	for (unsigned i = 0; i < BLOBS; i++)
+		if (there[i])
+			add_file(root, "-fw_cfg", blobs[i].name, path[i]);
 	return 0;
 }
 

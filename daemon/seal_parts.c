@@ -9,6 +9,7 @@
 #include "daemon/seal_file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/folder.h"
@@ -18,6 +19,7 @@
 #define ENTRY 128
 #define ALLOCATE 1
 #define WRITE_POINTER 4
+#define LOG_MAX (1 << 20)
 
 static const struct {
 	const char *file, *name;
@@ -26,7 +28,7 @@ static const struct {
 	{"acpi_tables", "etc/acpi/tables", true},
 	{"rsdp", "etc/acpi/rsdp", true},
 	{"loader", "etc/table-loader", true},
-	{"tpm_log", "etc/tpm/log", false},
+	{"tpm_config", "etc/tpm/config", false},
 };
 
 static int write_part(const char *folder, const char *name,
@@ -43,7 +45,7 @@ static bool is_known(const char *name)
 	for (size_t i = 0; i < sizeof(blobs) / sizeof(*blobs); i++)
 		if (strcmp(name, blobs[i].name) == 0)
 			return true;
-	return false;
+	return strcmp(name, "etc/tpm/log") == 0;
 }
 
 /* Nothing that the firmware would look for in vain. */
@@ -67,6 +69,44 @@ static int check_loader(const struct probe_record *loader, struct error *error)
 	return 0;
 }
 
+/* Of a file that the probe does not read: how long it is; 0 when not there. */
+static uint32_t size_of(const struct probe_report *report, const char *name)
+{
+	struct probe_record directory;
+	const uint8_t *entry;
+	struct bytes b;
+
+	if (probe_report_find(report, PROBE_FW_CFG_DIRECTORY, 0, &directory))
+		return 0;
+	b = bytes_of(directory.bytes, directory.size);
+	bytes_take(&b, 4);
+	while ((entry = bytes_take(&b, 64)))
+		if (strncmp((const char *)entry + 8, name, 56) == 0)
+			return bytes_get_be32(entry);
+	return 0;
+}
+
+/* The log is empty until the firmware writes its copy. */
+static int write_log(const struct probe_report *report, const char *folder,
+		     struct error *error)
+{
+	struct probe_record record = {
+		.size = size_of(report, "etc/tpm/log"),
+	};
+	uint8_t *zeros;
+	int r;
+
+	if (!record.size || record.size > LOG_MAX)
+		return 0;
+	zeros = calloc(1, record.size);
+	if (!zeros)
+		return error_set(error, -ENOMEM, "no memory");
+	record.bytes = zeros;
+	r = write_part(folder, "tpm_log", &record, error);
+	free(zeros);
+	return r;
+}
+
 static int write_tables(const struct probe_report *report, const char *folder,
 			struct error *error)
 {
@@ -83,7 +123,7 @@ static int write_tables(const struct probe_report *report, const char *folder,
 				      "the probe did not find %s",
 				      blobs[i].name);
 	}
-	return r;
+	return r ? r : write_log(report, folder, error);
 }
 
 static bool is_kept(unsigned type)
