@@ -169,6 +169,8 @@ void ctl_policy_print(const json_t *policy);
 void ctl_lease_print(const json_t *lease);
 /* By which QEMU it runs, and whether it has one of its own. */
 void ctl_machine_print(const json_t *emulator);
+/* Lines about a vault's seal. */
+void ctl_identity_print(const json_t *identity);
 /* A line about a vault's network. */
 void ctl_network_print(const json_t *network);
 

@@ -68,6 +68,24 @@ static void print_diff(const json_t *diff, const char *class)
 	}
 }
 
+void ctl_identity_print(const json_t *identity)
+{
+	const json_t *drift = json_object_get(identity, "drift");
+	char text[CTL_TEXT_SIZE];
+
+	if (!json_is_true(json_object_get(identity, "sealed"))) {
+		ctl_print("%-12s not sealed", "identity");
+		return;
+	}
+	ctl_print("%-12s %s", "identity", ctl_text(identity, "digest"));
+	ctl_print("%-12s sealed %s", "",
+		  ctl_time(ctl_text(identity, "sealed_at"), text));
+	ctl_print("%-12s %s %s", "",
+		  json_array_size(drift) ? "differed at" : "as sealed at",
+		  ctl_time(ctl_text(identity, "checked_at"), text));
+	print_diff(drift, NULL);
+}
+
 static int show_diff(const struct ctl *ctl, const json_t *answer,
 		     const char *class, struct error *error)
 {

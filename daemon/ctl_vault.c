@@ -249,10 +249,7 @@ static void show(const json_t *vault)
 	show_line("accelerator", ctl_text(accelerator, "kind"));
 	show_line("", ctl_text(accelerator, "why"));
 	show_hardware(vault);
-	ctl_print("%-12s %s", "identity",
-		  json_is_true(json_object_get(identity, "sealed"))
-			  ? ctl_text(identity, "digest")
-			  : "not sealed");
+	ctl_identity_print(identity);
 	ctl_machine_print(json_object_get(vault, "emulator"));
 	ctl_lease_print(json_object_get(vault, "lease"));
 	ctl_network_print(json_object_get(vault, "network"));

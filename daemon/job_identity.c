@@ -14,20 +14,41 @@ struct verify {
 	struct vault vault;
 };
 
-static int run(struct job_work *work, void *data, struct error *error)
+static int compare(struct job_work *work, const struct vault *vault,
+		   struct error *error)
 {
-	struct verify *v = data;
+	struct control *control = job_work_control(work);
 	json_t *result = NULL;
-	int r = vaults_lock(v->control->vaults, v->vault.uuid, false, error);
+	int r = vaults_lock(control->vaults, vault->uuid, false, error);
 
 	if (r)
 		return r;
-	job_work_progress(work, 0.1, "reading the machine");
-	r = seal_verify(v->control, &v->vault, &result, error);
-	vaults_unlock(v->control->vaults, v->vault.uuid);
+	job_work_progress(work, 0, "reading the machine");
+	r = seal_verify(control, vault, &result, error);
+	vaults_unlock(control->vaults, vault->uuid);
 	if (result)
 		job_work_result(work, result);
 	return r;
+}
+
+int job_verify_seal(struct job_work *work, const struct vault *vault,
+		    struct error *error)
+{
+	struct control *control = job_work_control(work);
+	enum hypervisor_state state =
+		hypervisor_state(control->hypervisor, vault->uuid);
+
+	if (!seal_is(control, vault) ||
+	    (state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED))
+		return 0;
+	return compare(work, vault, error);
+}
+
+static int run(struct job_work *work, void *data, struct error *error)
+{
+	const struct verify *v = data;
+
+	return compare(work, &v->vault, error);
 }
 
 static void verify_free(void *data)

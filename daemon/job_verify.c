@@ -1,6 +1,7 @@
 /*
  * The deep verification of a vault: every frozen layer of its disk is read
- * and its tree of digests compared with the one that was kept.
+ * and its tree of digests compared with the one that was kept. Of a sealed
+ * vault that does not run, the identity is compared as well.
  *
  * What a layer itself holds is hashed; a block that it has from the layer
  * below has that one's digest. A layer that has no tree yet gets one. The new
@@ -25,6 +26,7 @@
 #include "daemon/folder.h"
 #include "daemon/job_list.h"
 #include "daemon/nbd.h"
+#include "daemon/seal.h"
 #include "daemon/snapshot.h"
 #include "daemon/vault.h"
 
@@ -288,7 +290,8 @@ static void tell_end(struct verify *v, int r, const struct error *error)
 static int run(struct job_work *work, void *data, struct error *error)
 {
 	struct verify *v = data;
-	int r = 0;
+	struct error drift = {0};
+	int r = 0, sealed = job_verify_seal(work, &v->vault, &drift);
 
 	v->work = work;
 	for (unsigned i = 0; !r && i < v->layers->layer_count; i++)
@@ -299,6 +302,8 @@ static int run(struct job_work *work, void *data, struct error *error)
 			      v->damaged - 1);
 	else if (!r && v->damaged)
 		r = error_set(error, -EBADMSG, "%s", v->text);
+	else if (!r && sealed)
+		r = error_set(error, sealed, "%s", drift.text);
 	tell_end(v, r, error);
 	return r;
 }

@@ -92,43 +92,79 @@ static int settle(struct control *control, const struct vault *vault,
 	return r;
 }
 
-/* The vault's copies, the definition first. */
-static int copy_up(struct control *control, const struct vault *vault,
-		   const struct seal *seal, struct error *error)
+/* The definition as it was sealed; a damaged one is not spread. */
+static int copy_definition(struct control *control, const struct vault *vault,
+			   const struct seal *seal, struct error *error)
 {
-	char path[PATH_MAX], *xml;
+	const char *sealed = json_string_value(json_object_get(
+		json_object_get(seal->json, "files"), "seal/domain.xml"));
+	char path[PATH_MAX], hex[SEAL_DIGEST_SIZE], *xml;
 	int r;
 
 	vault_path(control, vault->uuid, "seal/domain.xml", path);
 	r = folder_read(path, DEFINITION_MAX, &xml, error);
 	if (r)
 		return r;
+	seal_bytes_digest(xml, strlen(xml), hex);
+	if (!sealed || strcmp(sealed, hex))
+		r = error_set(
+			error, -EBADMSG,
+			"its seal/domain.xml is not as it was sealed: put "
+			"it back from a backup of the vault");
 	vault_path(control, vault->uuid, "domain.xml", path);
-	r = folder_write(path, xml, strlen(xml), 0600, error);
+	if (!r)
+		r = folder_write(path, xml, strlen(xml), 0600, error);
 	free(xml);
+	return r;
+}
+
+/* The vault's copies, where they are missing or of the former seal. */
+static int copy_up(struct control *control, const struct vault *vault,
+		   const struct seal *seal, struct error *error)
+{
+	char path[PATH_MAX];
+	struct seal *own = NULL;
+	bool same;
+	int r = 0;
+
 	vault_path(control, vault->uuid, "fingerprint.json", path);
-	return r ? r : seal_file_write(path, seal->json, error);
+	seal_file_read(path, &own, NULL);
+	same = own && epoch_of(own) == epoch_of(seal);
+	seal_free(own);
+	if (!same || !has(control, vault, "domain.xml"))
+		r = copy_definition(control, vault, seal, error);
+	return r || same ? r : seal_file_write(path, seal->json, error);
 }
 
 int seal_recover(struct control *control, const struct vault *vault,
 		 struct error *error)
 {
 	char path[PATH_MAX];
-	struct seal *seal = NULL, *own = NULL;
+	struct seal *seal;
 	int r = settle(control, vault, error);
 
 	if (r || !has(control, vault, "seal"))
 		return r;
-	vault_path(control, vault->uuid, "fingerprint.json", path);
-	seal_file_read(path, &own, NULL);
 	vault_path(control, vault->uuid, "seal/fingerprint.json", path);
 	/* A damaged one is the business of seal_preflight. */
-	if (!seal_file_read(path, &seal, NULL) &&
-	    (!own || epoch_of(own) != epoch_of(seal)))
-		r = copy_up(control, vault, seal, error);
-	seal_free(own);
+	if (seal_file_read(path, &seal, NULL))
+		return 0;
+	r = copy_up(control, vault, seal, error);
 	seal_free(seal);
 	return r;
+}
+
+bool seal_is_redefined(const struct control *control, const struct vault *vault)
+{
+	char path[PATH_MAX], own[SEAL_DIGEST_SIZE], sealed[SEAL_DIGEST_SIZE];
+
+	if (!seal_is(control, vault))
+		return false;
+	vault_path(control, vault->uuid, "domain.xml", path);
+	if (seal_file_digest(path, own, NULL))
+		return false;
+	vault_path(control, vault->uuid, "seal/domain.xml", path);
+	return !seal_file_digest(path, sealed, NULL) && strcmp(own, sealed);
 }
 
 /* --- how it shows ------------------------------------------------------ */

@@ -29,10 +29,15 @@
 
 struct control;
 struct identity;
+struct job_work;
 struct vault;
 
 /* It is sealed, or was and has lost its seal. */
 bool seal_is(const struct control *control, const struct vault *vault);
+
+/* Its definition is not the one that was sealed. */
+bool seal_is_redefined(const struct control *control,
+		       const struct vault *vault);
 
 /*
  * Before each start, by a caller who holds the vault's lock: 0 for a vault
@@ -75,6 +80,13 @@ int seal_verify(struct control *control, const struct vault *vault,
  */
 int job_seal(struct jobs *jobs, const char *name, bool again, const char *who,
 	     char id[JOB_ID_SIZE], struct error *error);
+
+/*
+ * seal_verify as a part of a job, whose result it makes; takes the lock. 0 for
+ * a vault that is not sealed, or runs.
+ */
+int job_verify_seal(struct job_work *work, const struct vault *vault,
+		    struct error *error);
 
 /* seal_verify as a job; its result is that of the job. */
 int job_verify_identity(struct jobs *jobs, const char *name,

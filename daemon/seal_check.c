@@ -1,6 +1,7 @@
 /* Comparing a vault with its seal; see seal.h. */
 #include "daemon/seal.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,13 @@
 #include "daemon/seal_file.h"
 #include "daemon/units.h"
 #include "daemon/vault.h"
+
+static const char *text_of(const json_t *json, const char *name)
+{
+	const char *text = json_string_value(json_object_get(json, name));
+
+	return text ? text : "";
+}
 
 /* --- differences ------------------------------------------------------- */
 
@@ -59,6 +67,8 @@ json_t *seal_diff(const struct control *control, const struct vault *vault,
 	return list.json;
 }
 
+#define SHOWN 36 /* bytes of a value in an error */
+
 /* A long value is told by its beginning. */
 static void quote(const json_t *field, const char *which, char *text,
 		  size_t size)
@@ -68,36 +78,64 @@ static void quote(const json_t *field, const char *which, char *text,
 	if (!value)
 		snprintf(text, size, "absent");
 	else
-		snprintf(text, size, "\"%.36s%s\"", value,
-			 strlen(value) > 36 ? "…" : "");
+		snprintf(text, size, "\"%.*s%s\"", SHOWN, value,
+			 strlen(value) > SHOWN ? "…" : "");
+}
+
+/* Registers and digests tell few people anything: others are told first. */
+static bool is_plain(const json_t *field)
+{
+	static const char *const patterns[] = {
+		"cpuid.*", "msr.*", "cmos", "*.data", "*.identify", "acpi.*"};
+	const char *name = text_of(field, "name");
+
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++)
+		if (fnmatch(patterns[i], name, 0) == 0)
+			return false;
+	return true;
+}
+
+/* Those that are plain, or those that are not; how many were told. */
+static size_t describe_some(const json_t *diff, bool plain, size_t told,
+			    char *text, size_t size)
+{
+	char old[SHOWN + 8], new[SHOWN + 8];
+	const json_t *field;
+	size_t i, n = strlen(text);
+
+	json_array_foreach((json_t *)diff, i, field)
+	{
+		const char *name =
+			json_string_value(json_object_get(field, "name"));
+		int length;
+
+		if (told == 3 || is_plain(field) != plain)
+			continue;
+		quote(field, "old", old, sizeof(old));
+		quote(field, "new", new, sizeof(new));
+		length = snprintf(text + n, size - n, "%s%s was %s, is %s",
+				  n ? "; " : "", name, old, new);
+		/* The first is told, if only in part. */
+		if (told && n + (size_t)length + 20 > size) {
+			text[n] = '\0';
+			break;
+		}
+		told++;
+		n = strlen(text);
+	}
+	return told;
 }
 
 void seal_describe(const json_t *diff, char *text, size_t size)
 {
-	char old[48], new[48], one[240];
-	size_t i, n = 0, count = json_array_size(diff);
-	const json_t *field;
+	size_t all = json_array_size(diff), told;
 
 	text[0] = '\0';
-	json_array_foreach((json_t *)diff, i, field)
-	{
-		int length;
-
-		quote(field, "old", old, sizeof(old));
-		quote(field, "new", new, sizeof(new));
-		length = snprintf(
-			one, sizeof(one), "%s%s was %s, is %s", i ? "; " : "",
-			json_string_value(json_object_get(field, "name")), old,
-			new);
-		if (i && (n + (size_t)length + 16 > size || i == 3)) {
-			snprintf(text + n, size - n, "; and %zu more",
-				 count - i);
-			return;
-		}
-		n += (size_t)snprintf(text + n, size - n, "%s", one);
-		if (n >= size)
-			return;
-	}
+	told = describe_some(diff, true, 0, text, size);
+	told = describe_some(diff, false, told, text, size);
+	if (told < all)
+		snprintf(text + strlen(text), size - strlen(text),
+			 "; and %zu more", all - told);
 }
 
 /* --- one check --------------------------------------------------------- */
@@ -122,13 +160,6 @@ static void check_free(struct check *check)
 	json_decref(check->host);
 	json_decref(check->drift);
 	json_decref(check->noted);
-}
-
-static const char *text_of(const json_t *json, const char *name)
-{
-	const char *text = json_string_value(json_object_get(json, name));
-
-	return text ? text : "";
 }
 
 static int missing(const char *name, struct error *error)

@@ -2,7 +2,7 @@
  * The files of a seal; between seal*.c.
  *
  * fingerprint.json: version, epoch, uuid, sealed_at, sealed_by, accelerator,
- * digest, snapshot ("" for none), host (as seal_host gives it), fields (as
+ * digest, snapshot, host (as seal_host gives it), fields (as
  * identity_json gives them), files (SHA-256 by name: seal/… and fw/…), before
  * ({epoch, digest, sealed_at} of the former seal, or null), changed (what it
  * had otherwise), and sum, the SHA-256 of all this as compact JSON with sorted

@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/accelerator.h"
 #include "daemon/control.h"
 #include "daemon/domain.h"
 #include "daemon/firmware.h"

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/accelerator.h"
 #include "daemon/attach.h"
 #include "daemon/control.h"
 #include "daemon/domain.h"
@@ -215,8 +214,7 @@ static json_int_t next_epoch(const struct sealing *s)
 	return n || !s->again || !seal_is(s->control, &s->vault) ? n + 1 : 2;
 }
 
-/* "sealed", or with a number while that is taken; "" without a disk of its
- * own. */
+/* "sealed", or with a number while that is taken. */
 static int name_snapshot(struct sealing *s, char name[SNAPSHOT_NAME_SIZE],
 			 struct error *error)
 {
@@ -225,11 +223,6 @@ static int name_snapshot(struct sealing *s, char name[SNAPSHOT_NAME_SIZE],
 
 	if (!r)
 		r = snapshot_layers(s->control, &s->vault, &layers, error);
-	name[0] = '\0';
-	if (r == -ENOTSUP) {
-		error_clear(error);
-		return 0;
-	}
 	if (r)
 		return r;
 	strcpy(name, SNAPSHOT_SEALED);
@@ -296,7 +289,7 @@ static int take_snapshot(struct sealing *s, struct error *error)
 	const char *name =
 		json_string_value(json_object_get(s->json, "snapshot"));
 
-	return *name ? snapshot_create(s->control, &s->vault, name, error) : 0;
+	return snapshot_create(s->control, &s->vault, name, error);
 }
 
 /* The former seal goes to seals/EPOCH, and with that it is done. */
@@ -341,10 +334,6 @@ static int seal(struct sealing *s, struct error *error)
 {
 	int r = snapshot_recover(s->control, &s->vault, error);
 
-	if (r == -ENOTSUP) {
-		error_clear(error);
-		r = 0;
-	}
 	if (!r)
 		r = seal_recover(s->control, &s->vault, error);
 	if (!r)

@@ -560,7 +560,9 @@ int snapshot_delete(struct control *control, const struct vault *vault,
 	struct layers *layers;
 	int r;
 
-	if (!strcmp(name, SNAPSHOT_SEALED) && !force_sealed)
+	/* Of a later seal: "sealed-2". */
+	if (!strncmp(name, SNAPSHOT_SEALED, strlen(SNAPSHOT_SEALED)) &&
+	    !force_sealed)
 		return error_set(error, -EPERM,
 				 "\"%s\" is the state in which the vault was "
 				 "sealed; only --force-sealed deletes it",

@@ -24,7 +24,7 @@
 struct control;
 struct vault;
 
-/* The state in which a vault was sealed. */
+/* The state in which a vault was sealed; later ones are "sealed-2", … */
 #define SNAPSHOT_SEALED "sealed"
 
 /* 1 to 63 of a-z A-Z 0-9 . _ -, first a letter or digit. */

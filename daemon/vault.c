@@ -312,7 +312,7 @@ static void recover_keeping(struct control *control, const struct vault *vault)
 	int r = snapshot_recover(control, vault, &error);
 
 	machine_recover(control, vault);
-	if (!r || r == -ENOTSUP) /* its disk is outside of the vault */
+	if (!r)
 		r = seal_recover(control, vault, &error);
 	if (r)
 		log_warning("vault %s: %s", vault->name, error.text);

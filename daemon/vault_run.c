@@ -331,7 +331,12 @@ int vault_start(struct control *control, const char *name, bool force,
 	} else if (!r) {
 		network_forget(control, vault.uuid);
 		post_state(control, name, "starting", NULL);
-		r = lease_take(control, &vault, force, who, error);
+		r = seal_recover(control, &vault, error);
+		/* Before the lease, to which it may be another machine. */
+		if (!r && seal_is_redefined(control, &vault))
+			r = seal_preflight(control, &vault, error);
+		if (!r)
+			r = lease_take(control, &vault, force, who, error);
 		if (!r)
 			r = start(control, &vault, error);
 		vaults_unlock(control->vaults, vault.uuid);

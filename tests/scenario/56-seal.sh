@@ -1,7 +1,7 @@
-# The seal: activate, seal, play; what was sealed comes back byte for byte, what
-# differs stops the start with its name, old and new; a crash in the middle
-# leaves the vault sealed or as it was. The player, bound to its machine, is
-# the judge.
+# The seal: activate, seal, play; what was sealed comes back byte for byte;
+# what differs stops the start and is named, old and new; damage is named; a
+# crash leaves the vault sealed or as it was. The player, bound to its machine,
+# is the judge.
 . "$SRCDIR/tests/scenario/lib.sh"
 
 plays()
@@ -12,6 +12,7 @@ stop()
 {
 	ctl vault stop --force keep
 }
+# is_refused PATTERN COMMAND...: with one line that has it.
 is_refused()
 {
 	refusal=$1
@@ -24,6 +25,16 @@ is_refused()
 identity()
 {
 	ctl --json vault show keep | jq -e ".identity | $1"
+}
+# starts: and is ended at once.
+starts()
+{
+	ctl vault start keep && stop
+}
+checks()
+{
+	ctl --json events | jq -s '[.[] | if type == "array" then .[] else . end |
+		select(.type == "vault.checked")] | length'
 }
 
 guest_build || bail "the guest could not be built"
@@ -51,9 +62,157 @@ is_whole()
 }
 ok "the seal is whole" is_whole
 ok "features are written out" grep -q 'name="sse4.2"' "$vault/domain.xml"
-ok "it shows" identity \
-	'.sealed and (.digest | length) == 64 and .checked_at != null and .drift == []'
+ok "it shows" identity '.sealed and (.digest | length) == 64 and
+	.checked_at != null and .drift == [] and .epoch == 1'
+ok "not by accident again" is_refused 'again' ctl vault seal keep
 ok "it plays as before" plays
 ok "with the licence it had" serial_says keep 'PLAYER licensed'
 stop >/dev/null
+ok "on the same host no start looks again" test "$(checks)" = 0
+ok "its identity is verified" ctl vault verify keep
+ok "and its disk" ctl vault verify keep --deep
+same()
+{
+	ctl vault identity keep --diff | tee "$work/diff"
+	! grep -v '^masked' "$work/diff"
+}
+ok "nothing differs" same
+
+# A definition that is another machine.
+good=$work/good.xml
+cp "$vault/domain.xml" "$good"
+# edit SED: the definition, from the sealed one.
+edit()
+{
+	sed "$1" "$good" >"$vault/domain.xml"
+	! cmp -s "$good" "$vault/domain.xml"
+}
+ok "another brand of processor" edit 's/model-id=[^"]*/model-id=Other CPU/'
+ok "stops the start, named with old and new" is_refused \
+	'cpu.brand was "Intel.*", is "Other CPU".*seal/domain.xml' \
+	ctl vault start keep
+ok "it shows" identity '.drift[] | select(.name == "cpu.brand") |
+	.class == "sealed" and .new == "Other CPU" and (.old | startswith("Intel"))'
+diff_names()
+{
+	ctl vault identity keep --diff | grep '^sealed  cpu.brand = Other CPU, was Intel'
+}
+ok "and so does a diff" diff_names
+is_logged()
+{
+	ctl --json events | grep '"vault.checked"' | grep -q cpu.brand
+}
+ok "and the log" is_logged
+ok "another disk" edit "s|<serial>.*</serial>|<serial>OTHER</serial>|"
+ok "stops the start" is_refused 'serial was "MV.*", is "OTHER"' \
+	ctl vault start keep
+ok "a fw_cfg file that says nothing of the machine" edit \
+	's|</qemu:commandline>|<qemu:arg value="-fw_cfg"/><qemu:arg value="name=opt/x,string=y"/>&|'
+ok "does not stop it" starts
+ok "but is noted" identity '.drift == [] and
+	(.noted[] | select(.name == "fw_cfg.opt/x") | .class == "masked")'
+cp "$good" "$vault/domain.xml"
+
+# Damage.
+# damage FILE SENTENCE
+damage()
+{
+	mv "$vault/$1" "$work/kept"
+	[ "$2" = missing ] || { cat "$work/kept"; echo; } >"$vault/$1"
+	is_refused "$1.*$2" ctl vault start keep
+	damage_result=$?
+	mv "$work/kept" "$vault/$1"
+	return $damage_result
+}
+ok "a changed table is named" damage seal/acpi_tables 'not as it was sealed'
+ok "a changed firmware" damage fw/bios-256k.bin 'not as it was sealed'
+ok "a missing structure" damage seal/smbios-017-1100.bin missing
+ok "a missing fingerprint" damage seal/fingerprint.json missing
+falsify()
+{
+	cp "$vault/seal/fingerprint.json" "$work/kept"
+	sed 's/"value": "mediavm"/"value": "other"/' "$work/kept" \
+		>"$vault/seal/fingerprint.json"
+	is_refused 'fingerprint.json is damaged' ctl vault start keep
+	falsify_result=$?
+	cp "$work/kept" "$vault/seal/fingerprint.json"
+	return $falsify_result
+}
+ok "a fingerprint that was changed" falsify
+comes_back()
+{
+	rm "$vault/domain.xml"
+	starts && cmp "$vault/domain.xml" "$good"
+}
+ok "a definition that is gone comes back from the seal" comes_back
+
+# What a killed daemon leaves: before the rename that decides, and after it.
+daemon_stop
+unseal()
+{
+	mv "$vault/seal" "$vault/seal.next"
+	rm "$vault/fingerprint.json"
+	daemon_start && identity '.sealed == false' &&
+		[ ! -e "$vault/seal.next" ] &&
+		ctl --json vault snapshot keep list | jq -e 'length == 0'
+}
+cp -r "$vault/seal" "$work/seal"
+cp "$vault/fingerprint.json" "$work"
+ok "a seal that was not finished is undone, with its snapshot" unseal
+daemon_stop
+cp -r "$work/seal" "$vault/seal"
+sed 's/Vault board/Former board/' "$good" >"$vault/domain.xml"
+finish_it()
+{
+	daemon_start && identity '.sealed' &&
+		cmp "$vault/domain.xml" "$good" &&
+		jq -S 'del(.check)' "$vault/fingerprint.json" >"$work/is" &&
+		jq -S 'del(.check)' "$work/fingerprint.json" | cmp "$work/is"
+}
+ok "one that was decided is finished" finish_it
+
+# Another QEMU: one with an option of its own, and one that is the same.
+cat >"$work/qemu" <<-'END'
+#!/bin/sh
+exec /usr/bin/qemu-system-x86_64 "$@" $(cat "$0.options")
+END
+chmod 755 "$work/qemu"
+: >"$work/qemu.options"
+daemon_stop
+daemon_config "[daemon]" "[libvirt]" "emulator = $work/qemu"
+daemon_start || bail "the daemon did not start with another QEMU"
+before=$(checks)
+ok "another QEMU that makes the same machine may start it" starts
+ok "after a look at it" test "$(checks)" = $((before + 1))
+echo '-smbios type=3,serial=OTHER' >"$work/qemu.options"
+touch "$work/qemu"
+ok "one that makes another may not" is_refused \
+	'smbios.3.*OTHER.*QEMU' ctl vault start keep
+: >"$work/qemu.options"
+touch "$work/qemu"
+ok "that mended, it starts" starts
+
+# On purpose: another epoch, and the former seal is kept.
+edit 's/<entry name="location">board/<entry name="location">elsewhere/'
+ok "another board stops the start" is_refused 'location was "board", is "else' \
+	ctl vault start keep
+ok "and can be sealed on purpose" ctl vault seal keep --again --yes
+sed 's/^/# /' "$work/ok.out"
+second()
+{
+	identity '.epoch == 2 and .snapshot == "sealed" and .drift == []' &&
+		jq -e '.changed[] | select(.name == "smbios.2.location")' \
+			"$vault/fingerprint.json" &&
+		cmp "$vault/seals/1/domain.xml" "$good" &&
+		diff -r "$vault/seals/1" "$work/seal"
+}
+ok "that is another epoch, and the former seal is kept" second
+daemon_stop
+mv "$vault/seal" "$vault/seal.next"
+resealed()
+{
+	daemon_start && identity '.epoch == 2' && plays
+}
+ok "killed between the two, it is sealed anew, and plays" resealed
+ok "with its licence" serial_says keep 'PLAYER licensed'
 finish
