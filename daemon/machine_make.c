@@ -143,6 +143,9 @@ static int find_parts(const char *emulator, struct parts *parts,
 			      "qemu-system-modules-spice, or what else has "
 			      "SPICE for it",
 			      emulator);
+	/* And this all that there are, as libvirt has it do. */
+	if (!r && inside)
+		r = machine_qemu_ask(qemu, "qom-list-types", NULL, NULL, error);
 	if (!r)
 		r = read_maps(parts, machine_qemu_pid(qemu), inside, error);
 	machine_qemu_end(qemu);
@@ -272,6 +275,8 @@ static int copy_parts(const char *emulator, const struct parts *parts,
 		r = copy_libraries(parts, parts->program, folder, error);
 	if (!r)
 		r = copy_modules(parts, folder, error);
+	if (!r)
+		r = machine_leave_out(parts->program, folder, error);
 	snprintf(path, sizeof(path), "%s/share", folder);
 	if (!r)
 		r = firmware_copy(emulator, path, true, error);

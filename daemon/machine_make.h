@@ -15,4 +15,8 @@
 int machine_make(const char *emulator, const char *machine, const char *folder,
 		 char digest[MACHINE_DIGEST_SIZE], struct error *error);
 
+/* For machine_make: fills modules/ up with empty files, after the copies. */
+int machine_leave_out(const char *program, const char *folder,
+		      struct error *error);
+
 #endif
