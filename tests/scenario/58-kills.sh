@@ -11,11 +11,6 @@
 rounds=${ROUNDS:-6}
 echo "# SEED=$seed ROUNDS=$rounds"
 
-has_verb()
-{
-	"$BUILDDIR/mediavmctl" help vault "$1" >/dev/null 2>&1
-}
-
 # --- the operations: what to prepare, what to run, what it makes of a picture
 
 snapshots()
@@ -100,13 +95,45 @@ after_delete()
 	grep -v "^snapshot $one " "$work/old"
 }
 
+# A vault that has no seal yet, or one that gets another.
+prepare_seal()
+{
+	vault=sealed
+	if ctl vault show $vault; then
+		folder=$(folder_of $vault)
+		chance 2
+		[ "$chance" = 0 ] || [ ! -e "$folder/seal" ] || return 0
+		ctl vault delete $vault --yes || return 1
+	fi
+	tiny_create $vault && folder=$(folder_of $vault) && step
+}
+run_seal()
+{
+	ctl vault seal $vault --again
+}
+after_seal()
+{
+	epoch=$(sed -n 's/^seal \([0-9]*\) .*/\1/p' "$work/old")
+	snapshot=sealed
+	[ -z "$epoch" ] || snapshot=sealed-$((epoch + 1))
+	echo "definition $(sha256sum <"$folder/seal/domain.xml" | cut -c 1-16)"
+	sed -n "s/^active/snapshot $snapshot/p" "$work/old"
+	if [ -n "$epoch" ]; then
+		# It is the same machine.
+		sed "s/^seal $epoch /seal $((epoch + 1)) /" "$work/old"
+	else
+		cat "$work/old"
+		jq -r '"seal 1 \(.digest)"' "$folder/seal/fingerprint.json"
+	fi | grep -v ^definition
+}
+
 # --- killing -----------------------------------------------------------------
 
 # victims OPERATION: who can be killed in it.
 victims()
 {
 	case $1 in
-	running) echo daemon qemu ;;
+	running | seal) echo daemon qemu ;;
 	*) echo daemon ;;
 	esac
 }
@@ -192,8 +219,16 @@ old_or_new()
 	return 1
 }
 
+# A sealed machine is probed again, and compared.
+is_as_sealed()
+{
+	[ "$outcome" = old ] || ctl vault verify "$vault"
+}
+
 round_of()
 {
+	vault=tiny
+	folder=$tiny
 	"prepare_$1" >"$work/prepare" 2>&1 || {
 		cat "$work/prepare"
 		return 1
@@ -205,7 +240,8 @@ round_of()
 	[ "$1" != running ] || ended || return 1
 	# A command makes what was interrupted whole, if nothing did before.
 	is_whole "$vault" && old_or_new "$1" &&
-		ctl vault verify "$vault" --deep &&
+		digests_agree "$vault" &&
+		{ [ "$1" != seal ] || is_as_sealed; } &&
 		files_are_known "$folder" && ctl vault start "$vault" && ended
 }
 
@@ -215,9 +251,10 @@ daemon_start || bail "the daemon did not start"
 vault=tiny
 ok "a vault is made" tiny_create $vault || finish
 folder=$(folder_of $vault)
+tiny=$folder
 number=1
 outcome=unknown
-operations="create running revert delete"
+operations="create running revert delete seal"
 for operation in $operations; do
 	ok "$operation, undisturbed" undisturbed "$operation" || finish
 	eval "echo \"# takes \$length_$operation ms\""
@@ -226,7 +263,7 @@ done
 round=0
 while [ "$round" -lt "$rounds" ]; do
 	round=$((round + 1))
-	set -- $operations
+	set -- ${ONLY:-$operations}
 	shift $((round % $#))
 	ok "round $round: $1" round_of "$1"
 	failed=$?

@@ -57,7 +57,8 @@ host()
 	printf '#!/bin/sh\nhostname %s && exec "$@"\n' "$host" \
 		>"$work/$host/as"
 	chmod 755 "$work/$host/as"
-	daemon_config "[daemon]" "identity = $work/$host/identity"
+	daemon_config "[daemon]" "identity = $work/$host/identity" \
+		"registry = $work/$host/registry"
 }
 
 # host_gone NAME: with all that it had; its guests as well.
@@ -147,6 +148,8 @@ picture()
 {
 	echo "definition $(sha256sum <"$1/domain.xml" | cut -c 1-16)"
 	echo "active $(content "$(active_layer "$1")") $(variables "$1/nvram")"
+	[ ! -e "$1/fingerprint.json" ] ||
+		jq -r '"seal \(.epoch) \(.digest)"' "$1/fingerprint.json"
 	[ ! -f "$1/disks/layers.json" ] ||
 		jq -r '.snapshots[] | "\(.name) \(.layers[0])"' \
 			"$1/disks/layers.json" | sort |
@@ -159,7 +162,7 @@ picture()
 # files_are_known FOLDER: nothing is there that is not the vault's.
 files_are_known()
 {
-	ls -A "$1" | grep -vxE 'domain\.xml|fw|nvram|tpm|disks|snapshots|digests|seal|fingerprint\.json|lease\.json|machine|serial\.log|boot|media' && {
+	ls -A "$1" | grep -vxE 'domain\.xml|fw|nvram|tpm|disks|snapshots|digests|seal|seals|fingerprint\.json|lease\.json|machine|serial\.log|boot|media' && {
 		echo "are left in $1"
 		return 1
 	}
@@ -191,6 +194,24 @@ images_are_good()
 	done
 }
 
+# seal_is_good FOLDER: it is there with all of its parts, or not at all.
+seal_is_good()
+{
+	if [ ! -e "$1/seal" ]; then
+		[ ! -e "$1/fingerprint.json" ] && [ ! -e "$1/seals" ]
+		return
+	fi
+	for part in acpi_tables rsdp loader domain.xml fingerprint.json; do
+		[ -s "$1/seal/$part" ] || return 1
+	done
+	cmp "$1/domain.xml" "$1/seal/domain.xml" || return 1
+	jq -S 'del(.check)' "$1/seal/fingerprint.json" >"$work/sealed"
+	jq -S 'del(.check)' "$1/fingerprint.json" | cmp - "$work/sealed" ||
+		return 1
+	[ "$(ls "$1/seals" 2>/dev/null | wc -l)" = \
+		$(($(jq .epoch "$work/sealed") - 1)) ]
+}
+
 # Processes of this host, but for the daemon, its gateway and QEMUs of vaults.
 nothing_runs()
 {
@@ -205,12 +226,20 @@ is_whole()
 	whole=$(folder_of "$1")
 	wait_for 10 nothing_runs || nothing_runs || return 1
 	files_are_known "$whole" && images_are_good "$whole" &&
+		seal_is_good "$whole" &&
 		xmllint --noout "$whole/domain.xml" &&
 		{ [ "$(qemu_count)" = 0 ] || return 1; }
 }
 qemu_count()
 {
 	pgrep -fc "qemu-system.*$work/$host/"
+}
+
+# digests_agree NAME: of everything that is frozen; also without snapshots.
+digests_agree()
+{
+	[ "$(ctl --json vault snapshot "$1" list | jq length)" = 0 ] ||
+		ctl vault verify "$1" --deep
 }
 
 # starts NAME: and is stopped again at once.
