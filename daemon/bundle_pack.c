@@ -72,9 +72,11 @@ static bool ends_with(const char *name, const char *end)
 	return n >= m && !strcmp(name + n - m, end);
 }
 
-/* Locks, logs and halves of files. */
-static bool is_passing(const char *name)
+/* Locks, logs and halves of files; a QEMU's folder has nothing of that. */
+static bool is_passing(const char *path, const char *name)
 {
+	if (!strncmp(path, "machine/", 8) && name[0] != '.')
+		return false;
 	return name[0] == '.' || ends_with(name, ".part") ||
 	       ends_with(name, ".next") || ends_with(name, ".log") ||
 	       ends_with(name, ".mediavm-new") || !strncmp(name, "TMP", 3);
@@ -121,7 +123,7 @@ static int walk(struct walk *w, const char *path, const char *from,
 	while (!r && (entry = readdir(list))) {
 		snprintf(below, sizeof(below), "%s/%s", path, entry->d_name);
 		snprintf(source, sizeof(source), "%s/%s", from, entry->d_name);
-		if (is_passing(entry->d_name) || is_later(w, below))
+		if (is_passing(below, entry->d_name) || is_later(w, below))
 			continue;
 		r = strlen(below) < BUNDLE_PATH_SIZE
 			    ? walk(w, below, source, error)

@@ -173,7 +173,6 @@ const struct ctl_command ctl_commands[] = {
 	 {{"check", NULL, "only verify it, every byte"},
 	  {"name", "NAME", "of the new vault; without: the one it had"},
 	  {"signer", "KEY", "refuse one that another host has signed"},
-	  {"trust", NULL, "programs that it carries may run on this host"},
 	  {"no-wait", NULL, "do not wait for the end of it"},
 	  {NULL, NULL, NULL}}},
 	{"vault",

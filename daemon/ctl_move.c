@@ -102,9 +102,6 @@ static void print_import(const json_t *result)
 			  "mediavmctl vault restore %s",
 			  name, name);
 	print_signer(result);
-	if (json_is_true(json_object_get(result, "programs_aside")))
-		ctl_print("the QEMU that it carries was not taken into use: "
-			  "import it with --trust when you know that host");
 }
 
 int ctl_vault_import(struct ctl *ctl, struct error *error)
@@ -114,10 +111,9 @@ int ctl_vault_import(struct ctl *ctl, struct error *error)
 	const json_t *result;
 	json_t *job = NULL;
 	int r = do_job(ctl, "/api/v1/import",
-		       json_pack("{s:s, s:s*, s:s*, s:b, s:b}", "from", from,
+		       json_pack("{s:s, s:s*, s:s*, s:b}", "from", from,
 				 "name", ctl_option(ctl, "name"), "signer",
-				 ctl_option(ctl, "signer"), "trust",
-				 ctl_option(ctl, "trust") != NULL, "check",
+				 ctl_option(ctl, "signer"), "check",
 				 check),
 		       &job, &result, error);
 

@@ -86,6 +86,7 @@ struct domain_chain {
 struct domain_start {
 	bool kvm;
 	const char *emulator;
+	const char *name;	/* what libvirt calls it; the guest can't see */
 	const char *serial_log;	/* the guest's first serial port, a file */
 	/*
 	 * The vault's folder, named by its UUID. A path of the definition that

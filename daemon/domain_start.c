@@ -128,6 +128,7 @@ static int set_all(xmlNodePtr root, const struct domain_start *start,
 		return error_set(error, EINVAL,
 				 "the definition has no <devices>");
 	domain_text_fill(root, "", "type", start->kvm ? "kvm" : "qemu");
+	domain_text_fill(root, "name", NULL, start->name);
 	if (!start->kvm)
 		leave_kvm_out(root);
 	if (start->folder)

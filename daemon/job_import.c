@@ -43,7 +43,7 @@ struct import {
 	struct job_work *work;
 	char *from;
 	char name[64], signer[HOST_KEY_ID_SIZE], who[64];
-	bool is_url, trust, check;
+	bool is_url, check;
 	char key[KEY_SIZE];
 	char folder[PATH_MAX]; /* STATE/import/KEY */
 	int lock, plan_fd, journal, input;
@@ -474,67 +474,33 @@ static int from_url(struct import *i, struct error *error)
 
 /* --- the job ---------------------------------------------------------- */
 
-/*
- * Programs of a host that its owner has not named as one to be trusted are
- * kept, but out of the place from which they would be run.
- */
-static int put_programs_aside(struct import *i, bool *aside,
-			      struct error *error)
-{
-	char vault[PATH_MAX], from[PATH_MAX + 16], to[PATH_MAX + 32];
-	struct host_key *key;
-	bool is_ours;
-	int r;
-
-	*aside = false;
-	below(i, i->plan->uuid, vault);
-	snprintf(from, sizeof(from), "%s/machine", vault);
-	snprintf(to, sizeof(to), "%s/machine.untrusted", vault);
-	if (i->trust || access(from, F_OK))
-		return 0;
-	r = host_key_open(&key, i->control->config.state, error);
-	if (r)
-		return r;
-	is_ours = !strcmp(host_key_id(key), i->signed_by);
-	host_key_free(key);
-	if (is_ours)
-		return 0;
-	*aside = true;
-	return rename(from, to) ? error_errno(error, errno, "can't make %s", to)
-				: 0;
-}
-
-static json_t *result(const struct import *i, bool aside)
+static json_t *result(const struct import *i)
 {
 	const struct bundle_plan *plan = i->plan;
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:i, s:I, s:s, s:b, "
-			 "s:b}",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:i, s:I, s:s, s:b}",
 			 "vault", i->check ? plan->name : vault_name(i), "uuid",
 			 plan->uuid, "bundle", plan->id, "moved", plan->moved,
 			 "running", plan->running, "made_at",
 			 (json_int_t)plan->made_at, "files", (int)plan->count,
 			 "data", (json_int_t)plan->data, "signer", i->signed_by,
-			 "checked", i->check, "programs_aside", aside);
+			 "checked", i->check);
 }
 
 static int unpack(struct import *i, struct error *error)
 {
-	bool aside = false;
 	json_t *done;
 	int r = prepare(i, error);
 
 	if (!r)
 		r = i->is_url ? from_url(i, error) : from_file(i, error);
 	if (!r && !i->check)
-		r = put_programs_aside(i, &aside, error);
-	if (!r && !i->check)
 		r = vault_import_finish(i->control, i->folder, i->plan,
 					vault_name(i), i->record, i->who,
 					error);
 	if (r)
 		return r;
-	done = result(i, aside);
+	done = result(i);
 	job_work_result(i->work, json_incref(done));
 	json_object_set_new(done, "who", json_string(i->who));
 	if (i->check)
@@ -639,7 +605,6 @@ int job_import(struct jobs *jobs, const struct vault_import *order,
 	i->control = jobs->control;
 	i->lock = i->plan_fd = i->journal = i->input = -1;
 	i->check = order->check;
-	i->trust = order->trust;
 	snprintf(i->who, sizeof(i->who), "%s", order->who);
 	if (order->name)
 		r = domain_name_check(order->name, error);

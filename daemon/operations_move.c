@@ -37,7 +37,6 @@ int operation_vault_import(struct control *control,
 		{"from", BODY_TEXT, &order.from},
 		{"name", BODY_TEXT, &order.name},
 		{"signer", BODY_TEXT, &order.signer},
-		{"trust", BODY_BOOL, &order.trust},
 		{"check", BODY_BOOL, &order.check},
 	};
 	char id[JOB_ID_SIZE];

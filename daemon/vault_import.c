@@ -219,7 +219,7 @@ int vault_import_finish(struct control *control, const char *folder,
 {
 	static const char *const folders[] = {"disks", "nvram", "tpm", "boot",
 					      "fw"};
-	char vault[PATH_MAX], path[PATH_MAX];
+	char vault[PATH_MAX], path[PATH_MAX + 16];
 	int r;
 
 	snprintf(vault, sizeof(vault), "%s/%s", folder, plan->uuid);
@@ -255,7 +255,7 @@ int vault_import_finish(struct control *control, const char *folder,
 static void recover(struct control *control, const char *folder)
 {
 	struct error error = {0};
-	char path[PATH_MAX];
+	char path[PATH_MAX + 300];
 	struct stat st;
 	int r = 0;
 

@@ -33,7 +33,6 @@ struct vault_import {
 	const char *from;   /* an absolute path of a file, or a URL */
 	const char *name;   /* NULL: the one it had */
 	const char *signer; /* NULL, or id of the host that must have signed */
-	bool trust;         /* programs in it (machine/) may run here */
 	bool check;         /* only verify it */
 	const char *who;
 };

@@ -192,6 +192,7 @@ int vault_start_text(struct control *control, const struct vault *vault,
 		.emulator = emulator,
 		.serial_log = log,
 		.folder = folder,
+		.name = vault->name,
 	};
 	int r;
 
