@@ -743,9 +743,12 @@ static int read_records(struct work *w, struct error *error)
 
 	while (!r && kind != BUNDLE_END)
 		r = read_record(w, &kind, error);
-	/* What came before a cut is good for going on. */
-	if (r == -ENODATA && !is_check(w) && flush(w, NULL))
-		r = -EIO;
+	/* What came before a cut is judged, and good for going on. */
+	if (r == -ENODATA) {
+		int before = flush(w, error);
+
+		r = before ? before : r;
+	}
 	return r;
 }
 
@@ -790,7 +793,7 @@ static void end(struct work *w)
 /* Of a check: all of it was looked at. */
 static int sum_up(const struct work *w, int r, struct error *error)
 {
-	if (!w->damaged || (r && r != -EBADMSG))
+	if (!w->damaged || (r && r != -EBADMSG && r != -ENODATA))
 		return r;
 	error_set(error, -EBADMSG, "%s", w->damage.text);
 	if (w->damaged > 1 && error)
