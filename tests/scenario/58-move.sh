@@ -1,0 +1,148 @@
+# A vault moves house: activated here, exported, imported on a state folder that
+# knows nothing of it, where the player, bound to its hardware, plays. A backup
+# of the running guest; an export and an import that are killed in the middle,
+# with the daemon, and gone on with; bundles that are damaged or of an enemy.
+. "$SRCDIR/tests/scenario/lib.sh"
+
+is_refused()
+{
+	refusal=$1
+	shift
+	! "$@" >"$work/refused" 2>&1 && grep -e "$refusal" "$work/refused"
+}
+
+uuid_of()
+{
+	ctl --json vault show "$1" | jq -r .uuid
+}
+
+# Nothing of an import is in the state folder.
+nothing_is_left()
+{
+	[ -z "$(ls "$state/import" 2>/dev/null)" ]
+}
+
+# flip FILE OFFSET: one bit of it.
+flip()
+{
+	flip_byte=$(od -An -tu1 -j"$2" -N1 "$1")
+	printf "\\$(printf %o $((flip_byte ^ 4)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# The vault's own files, as they stand.
+digests_of()
+{
+	(cd "$1" && find disks fw nvram boot domain.xml -type f |
+		LC_ALL=C sort | xargs sha256sum)
+}
+
+guest_build || bail "the guest could not be built"
+daemon_start || bail "the daemon did not start"
+ok "a vault is created" vault_create keep || finish
+vault=$state/vaults/$(uuid_of keep)
+ctl vault start keep >/dev/null
+ok "the player is activated" wait_for 60 serial_says keep 'PLAYER activated' ||
+	finish
+
+ok "a backup of the running guest" ctl vault export keep "$work/running.mvault"
+ok "its snapshot is gone" \
+	test "$(json length ctl --json vault snapshot keep list)" = 0
+ok "it is good" ctl vault import --check "$work/running.mvault"
+ok "a running vault does not move" is_refused 'stop it first' \
+	ctl vault export keep "$work/no.mvault" --move
+ctl vault stop --force keep >/dev/null
+ctl vault snapshot keep create first >/dev/null
+
+ok "it is not exported over something" is_refused 'there already' \
+	ctl vault export keep "$work/running.mvault"
+ok "the name is taken" is_refused 'already: give another name (--name)' \
+	ctl vault import "$work/running.mvault"
+ok "the machine is here" is_refused 'this machine is here already' \
+	ctl vault import "$work/running.mvault" --name other
+ok "nothing is left of that" nothing_is_left
+
+# Wherever a kill comes, before, while or after the bundle is written, or the
+# lease given up, the same command goes on.
+killed_export()
+{
+	for pause in 0.05 0.2; do
+		ctl vault export keep "$work" --move --no-wait >/dev/null
+		sleep "$pause"
+		kill -9 "$daemon_pid"
+		wait "$daemon_pid" 2>/dev/null
+		daemon_start || return 1
+	done
+	[ -e "$work/keep.mvault" ] || ctl vault export keep "$work" --move
+}
+ok "it moves, the daemon killed twice" killed_export
+ok "the bundle is good" ctl vault import --check "$work/keep.mvault"
+ok "and says that it was moved" test "$(json .result.moved \
+	ctl --json vault import --check "$work/keep.mvault")" = true
+ok "it does not start here any more" is_refused 'handed over' \
+	ctl vault start keep
+digests_of "$vault" >"$work/before"
+
+# --- damaged, and of an enemy --------------------------------------------
+
+size=$(stat -c %s "$work/keep.mvault")
+cp "$work/keep.mvault" "$work/bad.mvault"
+flip "$work/bad.mvault" $((size / 2))
+ok "a flipped bit is found, with its file and bytes" \
+	is_refused 'damaged: disks/disk.qcow2, bytes [0-9]* to [0-9]*' \
+	ctl vault import --check "$work/bad.mvault"
+head -c $((size - 100)) "$work/keep.mvault" >"$work/cut.mvault"
+ok "a cut is no bundle" is_refused 'before its end' \
+	ctl vault import --check "$work/cut.mvault"
+
+# --- the new host -----------------------------------------------------------
+
+daemon_stop
+mv "$state" "$work/old"
+daemon_start || bail "the daemon did not start on a new state"
+ok "the damaged one is refused" is_refused 'damaged' \
+	ctl vault import "$work/bad.mvault"
+ok "and nothing of it is left" nothing_is_left
+ok "so is one of another signer" is_refused 'not by' \
+	ctl vault import "$work/keep.mvault" \
+	--signer "$(printf '%064d' 0)"
+ok "and nothing of it is left" nothing_is_left
+
+killed_import()
+{
+	for pause in 0.05 0.2; do
+		ctl vault import "$work/keep.mvault" --name moved \
+			--no-wait >/dev/null
+		sleep "$pause"
+		kill -9 "$daemon_pid"
+		wait "$daemon_pid" 2>/dev/null
+		daemon_start || return 1
+	done
+	ctl vault show moved >/dev/null 2>&1 ||
+		ctl vault import "$work/keep.mvault" --name moved
+}
+ok "it is imported, the daemon killed twice" killed_import
+ok "nothing is left of that" nothing_is_left
+vault=$state/vaults/$(uuid_of moved)
+digests_of "$vault" >"$work/after"
+ok "every file is as it was" diff "$work/before" "$work/after"
+ok "with its snapshot" test "$(json '.[0].name' \
+	ctl --json vault snapshot moved list)" = first
+ok "it starts" ctl vault start moved
+ok "the player plays" wait_for 60 serial_says moved 'PLAYER playing'
+ok "as on the machine that it was bound to" serial_says moved 'PLAYER licensed'
+ctl vault stop --force moved >/dev/null
+
+# The backup is of the same machine: not beside it.
+ok "the backup is refused beside it" is_refused 'this machine is here' \
+	ctl vault import "$work/running.mvault" --name backup
+ctl vault delete moved --yes >/dev/null
+ok "the backup is imported" ctl vault import "$work/running.mvault"
+ok "and does not start by itself" is_refused 'vault restore' \
+	ctl vault start keep
+ok "but when its owner says so" ctl vault restore keep --yes \
+	--statement "the other is retired"
+ok "then it starts" ctl vault start keep
+ok "and plays" wait_for 60 serial_says keep 'PLAYER playing'
+ctl vault stop --force keep >/dev/null
+finish
