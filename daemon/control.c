@@ -44,6 +44,7 @@
 #include "daemon/ticket.h"
 #include "daemon/units.h"
 #include "daemon/vault.h"
+#include "daemon/vault_make.h"
 #include "webui/webui.h"
 
 #define SWEEP_S 3600
@@ -291,6 +292,8 @@ static int start(struct control *control, struct error *error)
 		r = supervisor_new(&control->gateway, control, error);
 		if (!r)
 			r = jobs_start(control->jobs, error);
+		if (!r)
+			vault_fetch_resume(control);
 		if (!r)
 			r = start_web(control, error);
 	}

@@ -50,12 +50,12 @@ static int put_path(struct ctl *ctl, json_t *body, const char *option,
 
 	if (!text)
 		return 0;
-	if (strstr(text, "://"))
-		return error_set(error, EINVAL,
-				 "--%s: this build takes files only; download "
-				 "%s first",
-				 option, text);
-	path = ctl_absolute(text);
+	if (strstr(text, "://") && strcmp(option, "iso") != 0)
+		return ctl_usage(error,
+				 "--%s takes files only; download it "
+				 "first",
+				 option);
+	path = strstr(text, "://") ? strdup(text) : ctl_absolute(text);
 	if (!path)
 		return error_set(error, ENOMEM, "no memory");
 	json_object_set_new(body, option, json_string(path));
@@ -85,6 +85,9 @@ static int put_spec(struct ctl *ctl, json_t *body, struct error *error)
 			json_object_set_new(
 				body, texts[i],
 				json_string(ctl_option(ctl, texts[i])));
+	if (ctl_option(ctl, "iso-sha256"))
+		json_object_set_new(body, "iso_sha256",
+				    json_string(ctl_option(ctl, "iso-sha256")));
 	if (ctl_option(ctl, "tpm"))
 		json_object_set_new(body, "tpm", json_true());
 	if (ctl_option(ctl, "secure-boot"))
@@ -92,8 +95,22 @@ static int put_spec(struct ctl *ctl, json_t *body, struct error *error)
 	return result;
 }
 
+/* The answer is a job when a medium has to be fetched first; it is waited for.
+ */
+static int wait_for_vault(struct ctl *ctl, json_t **answer, struct error *error)
+{
+	int result = ctl_wait_for_job(ctl, answer, error);
+
+	if (result)
+		return result;
+	json_decref(*answer);
+	*answer = NULL;
+	return ctl_vault_call(ctl, "GET", "", NULL, answer, error);
+}
+
 int ctl_vault_create(struct ctl *ctl, struct error *error)
 {
+	bool waits = !ctl_option(ctl, "no-wait");
 	json_t *body = json_object(), *vault = NULL;
 	int result;
 
@@ -107,8 +124,14 @@ int ctl_vault_create(struct ctl *ctl, struct error *error)
 		return result;
 	}
 	result = ctl_call(ctl, "POST", "/api/v1/vaults", body, &vault, error);
+	if (!result && json_object_get(vault, "progress") && waits)
+		result = wait_for_vault(ctl, &vault, error);
 	if (!result && ctl->json)
 		ctl_print_json(vault);
+	else if (!result && json_object_get(vault, "progress"))
+		ctl_print("vault %s will be there when its iso is fetched: job "
+			  "%s",
+			  ctl->arguments[0], ctl_text(vault, "id"));
 	else if (!result)
 		ctl_print("vault %s is made; start it with mediavmctl vault "
 			  "start %s",
@@ -380,9 +403,9 @@ int ctl_vault_policy(struct ctl *ctl, struct error *error)
 				     json_string(equals + 1));
 	}
 	result = ctl->count > 1 ? ctl_vault_call(ctl, "PATCH", "/policy", body,
-					   &policy, error)
-				: ctl_vault_call(ctl, "GET", "/policy", NULL, &policy,
-					   error);
+						 &policy, error)
+				: ctl_vault_call(ctl, "GET", "/policy", NULL,
+						 &policy, error);
 	if (ctl->count == 1)
 		json_decref(body);
 	if (result)

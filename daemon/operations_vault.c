@@ -5,6 +5,7 @@
 
 #include "daemon/attach.h"
 #include "daemon/control.h"
+#include "daemon/job.h"
 #include "daemon/operations_query.h"
 #include "daemon/vault.h"
 
@@ -48,6 +49,7 @@ int operation_vault_create(struct control *control,
 		{"disk", BODY_TEXT, &spec.disk},
 		{"disk_size", BODY_SIZE, &spec.disk_size},
 		{"iso", BODY_TEXT, &spec.iso},
+		{"iso_sha256", BODY_TEXT, &spec.iso_sha256},
 		{"firmware", BODY_TEXT, &spec.firmware},
 		{"tpm", BODY_BOOL, &spec.tpm},
 		{"secure_boot", BODY_BOOL, &spec.secure_boot},
@@ -58,12 +60,15 @@ int operation_vault_create(struct control *control,
 		{"initrd", BODY_TEXT, &spec.initrd},
 		{"cmdline", BODY_TEXT, &spec.cmdline},
 	};
+	char job[JOB_ID_SIZE];
 	int r = BODY_READ(call, members, error);
 
 	if (!r && !spec.name)
 		r = error_set(error, -EINVAL, "a new vault needs a name");
 	if (!r)
-		r = vault_create(control, &spec, error);
+		r = vault_create(control, &spec, job, error);
+	if (!r && job[0])
+		return job_show(control->jobs, job, &answer->json, error);
 	return r ? r : show(control, spec.name, answer, error);
 }
 

@@ -176,7 +176,7 @@ static void finish(struct run *run)
 	run->pid = 0;
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		run->outcome = DONE;
-	else if (run->outcome == DIED)
+	else if (run->outcome == DIED && !run->error.code)
 		error_set(&run->error, -EIO,
 			  WIFSIGNALED(status) ? "the transfer died of signal %d"
 					      : "the transfer failed with "

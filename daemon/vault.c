@@ -15,6 +15,7 @@
 #include "daemon/seal.h"
 #include "daemon/snapshot.h"
 #include "daemon/units.h"
+#include "daemon/vault_make.h"
 #include "daemon/vault_move.h"
 
 #define COLUMNS \
@@ -343,9 +344,11 @@ int vaults_recover(struct control *control, struct error *error)
 				   "SELECT " COLUMNS " FROM vault WHERE ready",
 				   CATALOGUE_NONE, take_listed, &whole, error);
 	for (size_t i = 0; r >= 0 && i < half.count; i++)
-		remove_half_made(control, &half.vaults[i]);
+		if (!vault_fetch_is_begun(control, half.vaults[i].uuid))
+			remove_half_made(control, &half.vaults[i]);
 	for (size_t i = 0; r >= 0 && i < whole.count; i++) {
 		remove_parts(control, &whole.vaults[i]);
+		vault_fetch_clean(control, whole.vaults[i].uuid);
 		probe_clean(control, whole.vaults[i].uuid);
 		agree(control, &whole.vaults[i]);
 		recover_keeping(control, &whole.vaults[i]);

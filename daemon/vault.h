@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "daemon/hypervisor.h"
+#include "daemon/job.h"
 #include "daemon/policy.h"
 #include "recorder/error.h"
 
@@ -39,6 +40,7 @@ struct vault_spec {
 	uint64_t memory, disk_size; /* bytes; 0: not given */
 	unsigned cpus, heads;       /* 0: not given */
 	const char *disk, *iso;     /* iso: a path or a URL */
+	const char *iso_sha256;     /* hex */
 	const char *firmware, *cpu, *os;
 	const char *kernel, *initrd, *cmdline;
 	bool tpm, secure_boot;
@@ -73,8 +75,9 @@ void vault_release(struct vault *vault);
 void vault_path(const struct control *control, const char *uuid,
 		const char *name, char path[PATH_MAX]);
 
+/* job: of one whose medium comes by a URL, which is not there yet; else "". */
 int vault_create(struct control *control, const struct vault_spec *spec,
-		 struct error *error);
+		 char job[JOB_ID_SIZE], struct error *error);
 /*
  * Takes a domain over without changing its identity. *report is an object: name,
  * changed and unpinned (arrays of sentences).

@@ -15,11 +15,11 @@
 #include "daemon/control.h"
 #include "daemon/disk.h"
 #include "daemon/domain.h"
-#include "daemon/download.h"
 #include "daemon/event.h"
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
 #include "daemon/lease.h"
+#include "daemon/transfer.h"
 #include "daemon/units.h"
 #include "daemon/vault_make.h"
 
@@ -98,8 +98,12 @@ static int check(const struct vault_spec *spec, struct error *error)
 		r = check_file("kernel", spec->kernel, error);
 	if (!r)
 		r = check_file("initrd", spec->initrd, error);
-	if (!r && spec->iso && !download_is_url(spec->iso))
+	if (!r && spec->iso && transfer_is_url(spec->iso))
+		r = transfer_check(spec->iso, error);
+	else if (!r)
 		r = check_file("iso", spec->iso, error);
+	if (!r)
+		r = vault_iso_digest(spec, NULL, error);
 	if (!r && spec->disk)
 		r = disk_inspect(spec->disk, &info, error);
 	if (!r && spec->disk && strcmp(info.format, "qcow2") &&
@@ -163,15 +167,40 @@ int vault_mark_ready(struct control *control, const char *uuid, json_t *spec,
 	return r < 0 ? (int)r : 0;
 }
 
+/* Copied; one from a URL is there already. */
+static int take_iso(struct control *control, const struct vault_spec *spec,
+		    const char *uuid, struct parts *parts, struct error *error)
+{
+	char path[PATH_MAX];
+	int r;
+
+	if (!spec->iso)
+		return 0;
+	vault_path(control, uuid, VAULT_ISO, path);
+	strcpy(parts->iso, path);
+	if (transfer_is_url(spec->iso))
+		return 0;
+	r = disk_copy(spec->iso, path, error);
+	return r ? r : vault_iso_check(spec, path, error);
+}
+
 /* From now on it is a vault; with what its definition does not say. */
 static int mark_ready(struct control *control, const struct vault_spec *spec,
 		      const char *uuid, const struct disk_info *disk,
 		      struct error *error)
 {
-	json_t *json = json_pack(
+	char shown[TRANSFER_URL_SIZE];
+	const char *iso = spec->iso;
+	json_t *json;
+
+	if (iso && transfer_is_url(iso)) {
+		transfer_shown(iso, shown);
+		iso = shown;
+	}
+	json = json_pack(
 		"{s:s, s:b, s:s*, s:s*, s:o*}", "firmware",
 		spec->firmware ? spec->firmware : "bios", "tpm", spec->tpm,
-		"os", spec->os, "iso", spec->iso, "disk",
+		"os", spec->os, "iso", iso, "disk",
 		disk->format[0] ? json_pack("{s:s, s:I}", "format",
 					    disk->format, "virtual_size",
 					    (json_int_t)disk->virtual_size)
@@ -227,8 +256,6 @@ static int copy_part(struct control *control, const char *uuid,
 	if (!from)
 		return 0;
 	vault_path(control, uuid, name, path);
-	if (download_is_url(from))
-		return download_file(from, path, error);
 	return disk_copy(from, path, error);
 }
 
@@ -304,18 +331,16 @@ static int define(struct control *control, const struct vault_spec *spec,
 	return r;
 }
 
-static int fill(struct control *control, const struct vault_spec *spec,
-		const char *uuid, struct error *error)
+int vault_fill(struct control *control, const struct vault_spec *spec,
+	       const char *uuid, struct error *error)
 {
 	struct parts *parts = calloc(1, sizeof(*parts));
-	int r = parts ? vault_make_folders(control, uuid, error)
-		      : error_set(error, -ENOMEM, "no memory");
+	int r = parts ? 0 : error_set(error, -ENOMEM, "no memory");
 
 	if (!r)
 		r = make_disk(control, spec, uuid, parts, error);
 	if (!r)
-		r = copy_part(control, uuid, spec->iso, "disks/cd.iso",
-			      parts->iso, error);
+		r = take_iso(control, spec, uuid, parts, error);
 	if (!r)
 		r = copy_part(control, uuid, spec->kernel, "boot/kernel",
 			      parts->kernel, error);
@@ -331,6 +356,10 @@ static int fill(struct control *control, const struct vault_spec *spec,
 	if (!r)
 		r = mark_ready(control, spec, uuid, &parts->disk_info, error);
 	free(parts);
+	if (!r)
+		events_post(control->events, "vault.created", spec->name,
+			    json_pack("{s:s, s:s, s:s}", "vault", spec->name,
+				      "uuid", uuid, "who", spec->who));
 	return r;
 }
 
@@ -348,24 +377,24 @@ void vault_undo(struct control *control, const char *uuid)
 }
 
 int vault_create(struct control *control, const struct vault_spec *spec,
-		 struct error *error)
+		 char job[JOB_ID_SIZE], struct error *error)
 {
 	char uuid[37];
 	int r = check(spec, error);
 
+	job[0] = '\0';
 	if (r)
 		return r;
 	vault_make_uuid(uuid);
 	r = vault_insert(control, spec->name, uuid, error);
 	if (r)
 		return r;
-	r = fill(control, spec, uuid, error);
-	if (r) {
+	r = vault_make_folders(control, uuid, error);
+	if (!r && spec->iso && transfer_is_url(spec->iso))
+		return vault_fetch(control, spec, uuid, job, error);
+	if (!r)
+		r = vault_fill(control, spec, uuid, error);
+	if (r)
 		vault_undo(control, uuid);
-		return r;
-	}
-	events_post(control->events, "vault.created", spec->name,
-		    json_pack("{s:s, s:s, s:s}", "vault", spec->name, "uuid",
-			      uuid, "who", spec->who));
-	return 0;
+	return r;
 }

@@ -71,6 +71,7 @@ nginx_start()
 			ssl_certificate $work/nginx.pem;
 			ssl_certificate_key $work/nginx.key;
 			root $www;
+			location /slow/ { alias $www/files/; limit_rate 8m; }
 			location /put/ { dav_methods PUT; create_full_put_path on; }
 			location /secret/ { return 401; }
 			location /closed/ { return 403; }

@@ -77,9 +77,10 @@ static void a_vault_is_made(void **state)
 	char path[PATH_MAX], *xml;
 	struct vault vault;
 	struct error error = {0};
+	char job[JOB_ID_SIZE];
 
 	(void)state;
-	if (vault_create(&control, &spec, &error))
+	if (vault_create(&control, &spec, job, &error))
 		fail_msg("%s", error.text);
 	assert_int_equal(vault_find(&control, "algebra-1", &vault, NULL), 0);
 	assert_int_equal(vault.started_at, 0);
@@ -99,9 +100,12 @@ static void a_vault_is_made(void **state)
 	vault_path(&control, vault.uuid, "boot/kernel", path);
 	assert_int_equal(access(path, R_OK), 0);
 	vault_release(&vault);
-	assert_int_equal(vault_create(&control, &spec, &error), -EEXIST);
+	assert_int_equal(vault_create(&control, &spec, job, &error), -EEXIST);
 	assert_int_equal(rows(), 1);
 }
+
+#define ZEROS \
+	"0000000000000000000000000000000000000000000000000000000000000000"
 
 static void what_is_wrong_leaves_nothing(void **state)
 {
@@ -124,9 +128,21 @@ static void what_is_wrong_leaves_nothing(void **state)
 		{{.name = "x", .disk = kernel, .disk_size = MIB}, "both"},
 		/* Refused late: the folder was made already. */
 		{{.name = "x", .kernel = kernel, .cpu = "no such cpu <"}, ""},
-		{{.name = "x", .iso = "http://127.0.0.1:1/x.iso"}, "fetch"},
+		{{.name = "x", .iso = "ftp://127.0.0.1/x.iso"}, "none of the"},
+		{{.name = "x", .iso = "http://127.0.0.1/"}, "names no file"},
+		{{.name = "x", .iso = "http://a:b@127.0.0.1/x"}, "password"},
+		{{.name = "x", .iso = "http://h/x#md5=00"}, "sha256=HEX"},
+		{{.name = "x", .iso = "http://h/x#sha256=0g"}, "64 hexa"},
+		{{.name = "x", .iso_sha256 = "00"}, "goes with an iso"},
+		{{.name = "x",
+		  .iso = "http://h/x#sha256=" ZEROS,
+		  .iso_sha256 = "1" ZEROS},
+		 "64 hexa"},
+		/* A file that is another one. */
+		{{.name = "x", .iso = kernel, .iso_sha256 = ZEROS},
+		 "not the one that was meant"},
 	};
-	char path[PATH_MAX];
+	char path[PATH_MAX], job[JOB_ID_SIZE];
 	struct stat st;
 
 	(void)state;
@@ -136,7 +152,7 @@ static void what_is_wrong_leaves_nothing(void **state)
 		int r;
 
 		spec.who = "test";
-		r = vault_create(&control, &spec, &error);
+		r = vault_create(&control, &spec, job, &error);
 		assert_true(r < 0);
 		if (!strstr(error.text, bad[i].says))
 			fail_msg("\"%s\" does not say \"%s\"", error.text,
@@ -153,9 +169,10 @@ static void policies_are_kept(void **state)
 	const struct vault_spec spec = {
 		.name = "v", .kernel = kernel, .who = "test"};
 	struct vault vault;
+	char job[JOB_ID_SIZE];
 
 	(void)state;
-	assert_int_equal(vault_create(&control, &spec, NULL), 0);
+	assert_int_equal(vault_create(&control, &spec, job, NULL), 0);
 	assert_int_equal(vault_find(&control, "v", &vault, NULL), 0);
 	assert_int_equal(vault.policy.takeover, POLICY_TAKEOVER_ASK);
 	assert_int_equal(policy_set(&vault.policy, "takeover", "deny", NULL),

@@ -395,7 +395,8 @@ function createDialog(done) {
 		field('Disk image', 'a file on the host, qcow2 or raw; copied',
 		      h('input', {name: 'disk', placeholder: '/srv/disk.qcow2',
 				  autocomplete: 'off', spellcheck: 'false'})),
-		field('CD image', 'a file on the host, to install from',
+		field('CD image', 'to install from: a file on the host, or a URL, ' +
+			'which is fetched first',
 		      h('input', {name: 'iso', placeholder: '/srv/setup.iso',
 				  autocomplete: 'off', spellcheck: 'false'})),
 		field('Guest system', 'as libosinfo names it',
