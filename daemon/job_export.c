@@ -538,6 +538,7 @@ static int to_url(struct export *e, struct error *error)
 		.url = e->to,
 		.id = e->pack->plan->id,
 		.state = json_object_get(e->order, "state"),
+		.size = e->pack->plan->data,
 		.data = e,
 		.begin = begin_stream,
 		.end = end_stream,

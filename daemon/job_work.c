@@ -116,16 +116,6 @@ bool job_work_is_interrupted(const struct job_work *work)
 	return ending;
 }
 
-bool job_work_is_put_off(const struct job_work *work)
-{
-	bool is;
-
-	pthread_mutex_lock(&work->jobs->lock);
-	is = work->jobs->ending && !work->running->cancelled;
-	pthread_mutex_unlock(&work->jobs->lock);
-	return is;
-}
-
 void job_work_result(struct job_work *work, json_t *result)
 {
 	json_decref(work->result);

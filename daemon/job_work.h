@@ -57,9 +57,6 @@ int job_work_check(struct job_work *work, struct error *error);
 /* Whether that is because the daemon ends: nobody gave the work up. */
 bool job_work_is_interrupted(const struct job_work *work);
 
-/* Of one that shall end: because the daemon does, and it was not cancelled. */
-bool job_work_is_put_off(const struct job_work *work);
-
 /* An object that is shown with the job from its end on; taken. */
 void job_work_result(struct job_work *work, json_t *result);
 

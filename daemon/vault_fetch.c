@@ -354,7 +354,7 @@ static int run(struct job_work *work, void *data, struct error *error)
 		r = vault_fill(f->control, &f->spec, f->uuid, error);
 	if (!r)
 		vault_fetch_clean(f->control, f->uuid);
-	else if (!job_work_is_put_off(work))
+	else if (!job_work_is_interrupted(work))
 		vault_undo(f->control, f->uuid);
 	return r;
 }
