@@ -17,6 +17,7 @@
  * configuration into it and gives the URI to open; free() it. For a user
  * other than root it also sets XDG_RUNTIME_DIR, XDG_CACHE_HOME and
  * XDG_CONFIG_HOME of this process: call it before there are other threads.
+ * In a copy of a root it forgets the guests that run in the original.
  * -ENAMETOOLONG, -EACCES and what else the file system says.
  */
 int hypervisor_root_prepare(const char *root, char **uri, struct error *error);
