@@ -6,7 +6,6 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "daemon/folder.h"
+#include "daemon/hypervisor_left.h"
 
 /*
  * QEMU's output goes to a file below the root rather than to virtlogd, and
@@ -167,41 +166,6 @@ static int check_user(struct error *error)
 			 "libvirt-qemu) or run mediavmd as another user");
 }
 
-/*
- * What libvirt knows of running guests is of the folder that it was written
- * in: read from a copy of that folder, it would lead to the monitors of
- * somebody else's guests.
- */
-static int drop_others_guests(const char *root, struct error *error)
-{
-	char path[HYPERVISOR_ROOT_MAX + 32], here[64], *text = NULL;
-	struct stat st;
-	int result;
-
-	if (stat(root, &st) < 0)
-		return error_errno(error, errno, "cannot use the folder %s",
-				   root);
-	snprintf(here, sizeof(here), "%ju %ju\n", (uintmax_t)st.st_dev,
-		 (uintmax_t)st.st_ino);
-	snprintf(path, sizeof(path), "%.*s/place", HYPERVISOR_ROOT_MAX, root);
-	if (folder_read(path, sizeof(here), &text, NULL) == 0 &&
-	    strcmp(text, here) == 0) {
-		free(text);
-		return 0;
-	}
-	if (text) {
-		snprintf(path, sizeof(path), "%.*s/run", HYPERVISOR_ROOT_MAX,
-			 root);
-		result = folder_remove(path, error);
-		free(text);
-		if (result < 0)
-			return result;
-		snprintf(path, sizeof(path), "%.*s/place", HYPERVISOR_ROOT_MAX,
-			 root);
-	}
-	return folder_write(path, here, strlen(here), 0600, error);
-}
-
 int hypervisor_root_prepare(const char *root, char **uri, struct error *error)
 {
 	char path[PATH_MAX];
@@ -216,7 +180,7 @@ int hypervisor_root_prepare(const char *root, char **uri, struct error *error)
 	result = check_length(path, error);
 	if (result < 0)
 		return result;
-	result = drop_others_guests(path, error);
+	result = hypervisor_left_clean(path, error);
 	if (result == 0)
 		result = write_file(path, error);
 	if (result == 0)

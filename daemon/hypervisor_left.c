@@ -1,0 +1,156 @@
+/* Guests in the driver's root that are not its own; see hypervisor_left.h. */
+#include "daemon/hypervisor_left.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/folder.h"
+#include "daemon/hypervisor_root.h"
+#include "daemon/log.h"
+
+#define STATUS_MOST (4 << 20)
+
+/*
+ * What libvirt knows of running guests is of the folder that it was written
+ * in: read from a copy of that folder, it would lead to the monitors of
+ * somebody else's guests.
+ */
+static int drop_others_guests(const char *root, struct error *error)
+{
+	char path[HYPERVISOR_ROOT_MAX + 32], here[64], *text = NULL;
+	struct stat st;
+	int result;
+
+	if (stat(root, &st) < 0)
+		return error_errno(error, errno, "cannot use the folder %s",
+				   root);
+	snprintf(here, sizeof(here), "%ju %ju\n", (uintmax_t)st.st_dev,
+		 (uintmax_t)st.st_ino);
+	snprintf(path, sizeof(path), "%.*s/place", HYPERVISOR_ROOT_MAX, root);
+	if (folder_read(path, sizeof(here), &text, NULL) == 0 &&
+	    strcmp(text, here) == 0) {
+		free(text);
+		return 0;
+	}
+	if (text) {
+		snprintf(path, sizeof(path), "%.*s/run", HYPERVISOR_ROOT_MAX,
+			 root);
+		result = folder_remove(path, error);
+		free(text);
+		if (result < 0)
+			return result;
+		snprintf(path, sizeof(path), "%.*s/place", HYPERVISOR_ROOT_MAX,
+			 root);
+	}
+	return folder_write(path, here, strlen(here), 0600, error);
+}
+
+/* Whether a process is a TPM of this root. */
+static bool is_tpm(long pid, const char *root)
+{
+	char path[48], line[4096];
+	size_t length = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cmdline", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	length = fread(line, 1, sizeof(line), file);
+	fclose(file);
+	return memmem(line, length, "swtpm", 5) &&
+	       memmem(line, length, root, strlen(root));
+}
+
+/* Its TPM waits for it, and holds the lock on the TPM's state. */
+static void end_tpm(const char *root, const char *name)
+{
+	char folder[PATH_MAX], path[2 * PATH_MAX], end[300], *text;
+	struct dirent *entry;
+	DIR *list;
+
+	snprintf(folder, sizeof(folder), "%s/run/swtpm", root);
+	snprintf(end, sizeof(end), "-%.255s-swtpm.pid", name);
+	list = opendir(folder);
+	while (list && (entry = readdir(list))) {
+		size_t at = strspn(entry->d_name, "0123456789");
+		long pid;
+
+		if (strcmp(entry->d_name + at, end) != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		if (folder_read(path, 32, &text, NULL))
+			continue;
+		pid = strtol(text, NULL, 10);
+		free(text);
+		if (pid > 1 && is_tpm(pid, root))
+			kill((pid_t)pid, SIGTERM);
+		unlink(path);
+	}
+	if (list)
+		closedir(list);
+}
+
+/* libvirt notes a guest before its QEMU is there: process 0. */
+static bool is_unborn(const char *path)
+{
+	char *text;
+	const char *pid;
+	bool unborn;
+
+	if (folder_read(path, STATUS_MOST, &text, NULL))
+		return false;
+	pid = strstr(text, "<domstatus ");
+	pid = pid ? strstr(pid, " pid='") : NULL;
+	unborn = pid && strtol(pid + strlen(" pid='"), NULL, 10) <= 0;
+	free(text);
+	return unborn;
+}
+
+/*
+ * libvirt would have such a guest run for ever. (QEMU ends by itself when
+ * libvirt is gone before that number is known.)
+ */
+static void drop_unborn(const char *root)
+{
+	char folder[PATH_MAX], path[2 * PATH_MAX], name[256];
+	struct dirent *entry;
+	DIR *list;
+
+	snprintf(folder, sizeof(folder), "%s/run/qemu", root);
+	list = opendir(folder);
+	while (list && (entry = readdir(list))) {
+		size_t length = strlen(entry->d_name);
+
+		if (length < 5 || strcmp(entry->d_name + length - 4, ".xml"))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		if (!is_unborn(path))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)length - 4,
+			 entry->d_name);
+		log_info("the start of guest %s was cut; it is forgotten",
+			 name);
+		end_tpm(root, name);
+		unlink(path);
+	}
+	if (list)
+		closedir(list);
+}
+
+int hypervisor_left_clean(const char *root, struct error *error)
+{
+	int result = drop_others_guests(root, error);
+
+	if (result == 0)
+		drop_unborn(root);
+	return result;
+}

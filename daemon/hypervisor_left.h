@@ -1,0 +1,14 @@
+/*
+ * What libvirt's embedded driver would find in its root of guests that are not
+ * its own: in a copy of the root, those of the original; after a kill in the
+ * middle of a start, one that never came to be.
+ */
+#ifndef DAEMON_HYPERVISOR_LEFT_H
+#define DAEMON_HYPERVISOR_LEFT_H
+
+#include "recorder/error.h"
+
+/* Takes it away; before the driver is opened. root: as hypervisor_root.h. */
+int hypervisor_left_clean(const char *root, struct error *error);
+
+#endif
