@@ -18,6 +18,7 @@ static const struct {
 	/* what the host's clock gives */
 	{"cpuid.4000001?.*", IDENTITY_MASKED},
 	{"cpuid.0000001[56].*", IDENTITY_MASKED},
+	{"msr.00000034", IDENTITY_MASKED}, /* SMIs up to now */
 	{"msr.40000022", IDENTITY_MASKED},
 	{"msr.40000023", IDENTITY_MASKED},
 	/* how the firmware set the processor up */
@@ -54,6 +55,14 @@ static const struct {
 
 enum identity_class identity_class_of(const char *name)
 {
+	unsigned processor;
+	int prefix = 0;
+
+	if (sscanf(name, "cpu%5u.%n", &processor, &prefix) == 1)
+		name += prefix;
+	/* Its memory types went when the probe took it over. */
+	if (prefix && strncmp(name, "msr.000002", 10) == 0)
+		return IDENTITY_MASKED;
 	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++)
 		if (fnmatch(classes[i].pattern, name, 0) == 0)
 			return classes[i].class;

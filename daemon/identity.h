@@ -97,5 +97,8 @@ void identity_add_smbios(struct identity *identity,
 			 const struct probe_record *record, unsigned nth);
 void identity_add_tpm(struct identity *identity,
 		      const struct probe_record *record);
+/* Of disks that are neither ATA nor NVMe, displays and USB devices. */
+void identity_add_device(struct identity *identity,
+			 const struct probe_record *record);
 
 #endif

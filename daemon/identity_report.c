@@ -33,24 +33,72 @@ static unsigned without_mode(unsigned leaf, unsigned nth, unsigned value)
 	return leaf == 0x80000001 && nth == 3 ? value & ~(1u << 11) : value;
 }
 
+/* "cpu1." for the second processor, "" for the first. */
+static int put_processor(char name[64], const struct probe_record *record)
+{
+	name[0] = '\0';
+	return record->index ? snprintf(name, 64, "cpu%u.", record->index) : 0;
+}
+
 static void add_cpuid(struct identity *identity,
-		      const struct probe_record *record)
+		      const struct probe_record *record,
+		      const struct probe_record *first)
 {
 	static const char *const registers[] = {"eax", "ebx", "ecx", "edx"};
 	unsigned leaf = record->key >> 32, subleaf = (uint32_t)record->key;
 	char name[64];
+	int n = put_processor(name, record);
 
+	n += snprintf(name + n, sizeof(name) - (size_t)n, "cpuid.%08x.", leaf);
+	if (subleaf)
+		n += snprintf(name + n, sizeof(name) - (size_t)n, "%u.",
+			      subleaf);
 	for (unsigned i = 0; i < 4; i++) {
-		if (subleaf)
-			snprintf(name, sizeof(name), "cpuid.%08x.%u.%s", leaf,
-				 subleaf, registers[i]);
-		else
-			snprintf(name, sizeof(name), "cpuid.%08x.%s", leaf,
-				 registers[i]);
-		identity_add(
-			identity, name, "%08x",
-			without_mode(leaf, i, (unsigned)get(record, 4 * i, 4)));
+		unsigned value = (unsigned)get(record, 4 * i, 4);
+
+		if (first && get(first, 4 * i, 4) == value)
+			continue;
+		strcpy(name + n, registers[i]);
+		identity_add(identity, name, "%08x",
+			     without_mode(leaf, i, value));
 	}
+}
+
+static void add_msr(struct identity *identity,
+		    const struct probe_record *record,
+		    const struct probe_record *first)
+{
+	char name[64];
+	int n = put_processor(name, record);
+
+	if (first && first->size == record->size &&
+	    get(first, 0, 8) == get(record, 0, 8))
+		return;
+	snprintf(name + n, sizeof(name) - (size_t)n, "msr.%08x",
+		 (unsigned)record->key);
+	if (record->size == 8)
+		identity_add(identity, name, "%016llx",
+			     (unsigned long long)get(record, 0, 8));
+	else
+		identity_add(identity, name, "#GP");
+}
+
+/* Of another processor only what is not as with the first. */
+static void add_processor(struct identity *identity,
+			  const struct probe_report *report,
+			  const struct probe_record *record)
+{
+	struct probe_record found;
+	const struct probe_record *first =
+		record->index && !probe_report_find(report, record->kind,
+						    record->key, &found)
+			? &found
+			: NULL;
+
+	if (record->kind == PROBE_CPUID)
+		add_cpuid(identity, record, first);
+	else
+		add_msr(identity, record, first);
 }
 
 /* The texts that CPUID spells in registers. */
@@ -77,19 +125,6 @@ static void add_cpu_texts(struct identity *identity,
 	}
 	identity_add_text(identity, "cpu.brand", text,
 			  strnlen((char *)text, sizeof(text)));
-}
-
-static void add_msr(struct identity *identity,
-		    const struct probe_record *record)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "msr.%08x", (unsigned)record->key);
-	if (record->size == 8)
-		identity_add(identity, name, "%016llx",
-			     (unsigned long long)get(record, 0, 8));
-	else
-		identity_add(identity, name, "#GP");
 }
 
 /* ATA strings have their bytes swapped in each word (ACS-3, 3.4.9). */
@@ -302,6 +337,7 @@ static void add_uefi_variable(struct identity *identity,
 }
 
 static void add_record(struct identity *identity,
+		       const struct probe_report *report,
 		       const struct probe_record *record, bool uefi,
 		       struct counts *counts)
 {
@@ -309,10 +345,8 @@ static void add_record(struct identity *identity,
 
 	switch (record->kind) {
 	case PROBE_CPUID:
-		add_cpuid(identity, record);
-		break;
 	case PROBE_MSR:
-		add_msr(identity, record);
+		add_processor(identity, report, record);
 		break;
 	case PROBE_SMBIOS_ENTRY:
 		identity_add_hex(identity, "smbios.entry", record->bytes,
@@ -368,6 +402,12 @@ static void add_record(struct identity *identity,
 	case PROBE_UEFI_VARIABLE:
 		add_uefi_variable(identity, record);
 		break;
+	case PROBE_VIRTIO_BLK:
+	case PROBE_SCSI:
+	case PROBE_EDID:
+	case PROBE_USB:
+		identity_add_device(identity, record);
+		break;
 	default:
 		break;
 	}
@@ -405,7 +445,7 @@ int identity_from_report(const struct probe_report *report,
 		return error_set(error, -ENOMEM, "no memory");
 	}
 	while (probe_report_next(report, &pos, &record))
-		add_record(*identity, &record, uefi, counts);
+		add_record(*identity, report, &record, uefi, counts);
 	add_cpu_texts(*identity, report);
 	add_files(*identity, report);
 	free(counts);

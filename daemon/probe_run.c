@@ -38,6 +38,8 @@ struct run {
 	unsigned disks;
 	uint64_t memory;
 	bool uefi;
+	bool new_tpm; /* the probe is the first to run with it */
+	bool done;    /* there is a report */
 	struct timespec start;
 };
 
@@ -79,10 +81,32 @@ static bool runs(struct control *control, const char *uuid)
 	return state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED;
 }
 
+/* The vault has it from now on, whole or not at all. */
+static int keep_tpm(struct run *run, struct error *error)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+	int r;
+
+	snprintf(from, sizeof(from), "%.4000s/tpm/tpm2/tpm2-00.permall",
+		 run->folder);
+	r = disk_sync(from, error);
+	snprintf(from, sizeof(from), "%.4000s/tpm/tpm2", run->folder);
+	vault_path(run->control, run->vault->uuid, "tpm/tpm2", to);
+	if (!r)
+		r = folder_sync(from, error);
+	if (!r && rename(from, to))
+		r = error_errno(error, errno, "can't keep its new TPM in %s",
+				to);
+	vault_path(run->control, run->vault->uuid, "tpm", to);
+	return r ? r : folder_sync(to, error);
+}
+
 static int clean_up(struct run *run, struct error *error)
 {
 	int r = hypervisor_quit(run->control->hypervisor, run->uuid, error);
 
+	if (!r && run->new_tpm && run->done)
+		r = keep_tpm(run, error);
 	hypervisor_forget_tpm(run->control->hypervisor, run->uuid);
 	folder_remove(run->folder, r ? NULL : error);
 	return r;
@@ -213,7 +237,10 @@ static int copy_nvram(struct run *run, xmlNodePtr os, struct error *error)
 	return r;
 }
 
-/* Without a state the emulator would make another TPM each time. */
+/*
+ * Without a state the emulator would make another TPM each time: that of a
+ * vault that never ran is made for the probe, and kept (keep_tpm).
+ */
 static int copy_tpm(struct run *run, struct error *error)
 {
 	char from[PATH_MAX], folder[PATH_MAX], to[PATH_MAX];
@@ -221,17 +248,15 @@ static int copy_tpm(struct run *run, struct error *error)
 
 	vault_path(run->control, run->vault->uuid, "tpm/tpm2/tpm2-00.permall",
 		   from);
-	if (access(from, F_OK))
-		return error_set(error, -ENOENT,
-				 "its TPM has no state yet: start it once");
+	run->new_tpm = access(from, F_OK) != 0;
 	snprintf(folder, sizeof(folder), "%.4000s/tpm", run->folder);
 	r = folder_make(folder, 0700, error);
 	snprintf(to, sizeof(to), "%.4000s/tpm/tpm2", run->folder);
-	if (!r)
+	if (!r && !run->new_tpm)
 		r = folder_make(to, 0700, error);
 	snprintf(to, sizeof(to), "%.4000s/tpm/tpm2/tpm2-00.permall",
 		 run->folder);
-	if (!r)
+	if (!r && !run->new_tpm)
 		r = disk_copy(from, to, error);
 	return r ? r
 		 : hypervisor_place_tpm(run->control->hypervisor, run->uuid,
@@ -405,6 +430,7 @@ static int run_once(struct run *run, struct probe_report **report,
 	if (!r) {
 		(*report)->start_ms = started;
 		(*report)->report_ms = ms_since(&run->start);
+		run->done = true;
 	}
 	return r;
 }

@@ -1,4 +1,4 @@
-/* CPUID and model-specific registers of the first processor. */
+/* CPUID and model-specific registers of a processor. */
 #include "probe.h"
 
 static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
@@ -45,7 +45,7 @@ static void read_leaf(uint32_t leaf)
 	} while (goes_on(leaf, subleaf++, r));
 }
 
-void read_cpuid(void)
+static void read_cpuid(void)
 {
 	static const uint32_t bases[] = {0, 0x40000000, 0x40000100, 0x80000000,
 					 0xc0000000};
@@ -133,7 +133,7 @@ static const struct {
 	{0xc0011029, 0xc0011029},
 };
 
-void read_msrs(void)
+static void read_msrs(void)
 {
 	static struct gate idt[32];
 	struct idt_pointer before, ours;
@@ -149,4 +149,10 @@ void read_msrs(void)
 			report_put(PROBE_MSR, n, value,
 				   msr_read(n, value) ? 0 : sizeof(value));
 	__asm__ volatile("lidt %0" : : "m"(before) : "memory");
+}
+
+void read_processor(void)
+{
+	read_cpuid();
+	read_msrs();
 }

@@ -162,7 +162,7 @@ static void nvme_disk(unsigned function)
 	nvme.submit[7] = (uint64_t)(uintptr_t)nvme.data >> 32;
 	nvme.submit[10] = 1; /* the controller */
 	put32(bar + 0x1000, 1);
-	for (unsigned i = 0; i < PATIENCE && !(*status & 1u << 16); i++)
+	for (unsigned i = 0; i < 20 * PATIENCE && !(*status & 1u << 16); i++)
 		get32(bar + 0x1c);
 	if (*status >> 16 == 1) /* done, without an error */
 		report_put(PROBE_NVME, (uint64_t)function << 8, nvme.data,

@@ -133,6 +133,20 @@ static uint64_t entry_of(const uint8_t *root, unsigned i, unsigned width)
 	return le32(p) | (width == 8 ? (uint64_t)le32(p + 4) << 32 : 0);
 }
 
+static const uint8_t *madt;
+
+unsigned processor_list(uint8_t ids[255])
+{
+	const uint8_t *p = madt ? madt + 44 : NULL;
+	unsigned n = 0;
+
+	/* type 0: local APIC; its number, enabled */
+	for (; p && p + 8 <= madt + le32(madt + 4) && p[1] >= 2; p += p[1])
+		if (p[0] == 0 && p[4] & 1 && n < 255)
+			ids[n++] = p[3];
+	return n;
+}
+
 /* Everything that a root table (RSDT, XSDT) and the FADT lead to. */
 static uint64_t put_tables(const uint8_t *root, unsigned width)
 {
@@ -145,6 +159,8 @@ static uint64_t put_tables(const uint8_t *root, unsigned width)
 			continue;
 		if (!memcmp(p, "MCFG", 4) && le32(p + 4) >= 60)
 			mmconfig = le32(p + 44) | (uint64_t)le32(p + 48) << 32;
+		if (!memcmp(p, "APIC", 4))
+			madt = p;
 		if (!memcmp(p, "FACP", 4) && le32(p + 4) >= 44) {
 			put_table(le32(p + 36)); /* FACS */
 			put_table(le32(p + 40)); /* DSDT */

@@ -1,6 +1,7 @@
 /*
  * PCI configuration space of every function: 256 bytes by ports 0xcf8 and
- * 0xcfc, the rest of PCI Express by MMCONFIG. Network cards: their MAC.
+ * 0xcfc, the rest of PCI Express by MMCONFIG. Network cards: their MAC;
+ * displays: their EDID.
  */
 #include "probe.h"
 
@@ -26,6 +27,26 @@ uintptr_t pci_bar(unsigned function, unsigned bar)
 	if ((low & 6) == 4)
 		address |= (uint64_t)pci_read(function, 0x14 + 4 * bar) << 32;
 	return address == (uintptr_t)address ? (uintptr_t)address : 0;
+}
+
+uintptr_t virtio_part(unsigned function, unsigned part, uint32_t *multiplier)
+{
+	unsigned at = pci_read(function, 0x34) & 0xfc;
+	uintptr_t bar;
+
+	for (unsigned i = 0; at && i < 48; i++) {
+		uint32_t head = pci_read(function, at);
+
+		/* vendor's capability; which part */
+		if ((head & 0xff) == 9 && head >> 24 == part) {
+			if (multiplier)
+				*multiplier = pci_read(function, at + 16);
+			bar = pci_bar(function, pci_read(function, at + 4) & 7);
+			return bar ? bar + pci_read(function, at + 8) : 0;
+		}
+		at = head >> 8 & 0xfc;
+	}
+	return 0;
 }
 
 /* MMCONFIG answers the same as the ports, and has more. */
@@ -81,12 +102,18 @@ static void read_behind(unsigned function, uint64_t data)
 	uint32_t command = pci_read(function, 4);
 
 	(void)data;
-	if (class >> 16 != 1 && class >> 8 != 0x200)
+	if (class >> 16 != 1 && class >> 8 != 0x200 && class >> 8 != 0x300 &&
+	    class != 0xc0330)
 		return;
 	/* I/O, memory and bus mastering on; no status bit is cleared */
 	pci_write(function, 4, (command & 0xffff) | 7);
 	read_disks(function, class);
+	read_virtio_disks(function);
 	read_mac(function, class);
+	if (class >> 8 == 0x300)
+		read_edid(function);
+	if (class == 0xc0330)
+		read_usb(function);
 }
 
 void read_pci(uint64_t mmconfig)
@@ -96,25 +123,6 @@ void read_pci(uint64_t mmconfig)
 }
 
 /* --- network cards ----------------------------------------------------- */
-
-/* Where the device's own registers are (virtio 1.0, 4.1.4.6), or 0. */
-static uintptr_t virtio_config(unsigned function)
-{
-	unsigned at = pci_read(function, 0x34) & 0xfc;
-	uintptr_t bar;
-
-	for (unsigned i = 0; at && i < 48; i++) {
-		uint32_t head = pci_read(function, at);
-
-		/* vendor's capability; device configuration */
-		if ((head & 0xff) == 9 && head >> 24 == 4) {
-			bar = pci_bar(function, pci_read(function, at + 4) & 7);
-			return bar ? bar + pci_read(function, at + 8) : 0;
-		}
-		at = head >> 8 & 0xfc;
-	}
-	return 0;
-}
 
 /* A port number of BAR 0, or 0. */
 static uint16_t port_bar(unsigned function)
@@ -165,11 +173,27 @@ void read_mac(unsigned function, uint32_t class)
 		found = port && mac_in_ports(port, mac);
 		break;
 	case 0x1af4:
-		found = mac_in_memory(virtio_config(function), mac);
+		found = mac_in_memory(virtio_part(function, 4, NULL), mac);
 		if (!found && port) /* legacy, without MSI-X */
 			found = mac_in_ports(port + 20, mac);
 		break;
 	}
 	if (found)
 		report_put(PROBE_MAC, function, mac, sizeof(mac));
+}
+
+/* --- displays ---------------------------------------------------------- */
+
+/* QEMU's VGA shows it in its registers (QEMU: specs/standard-vga). */
+void read_edid(unsigned function)
+{
+	uintptr_t bar = pci_bar(function, 2);
+	uint8_t *to;
+
+	if (pci_read(function, 0) != 0x11111234 || !bar ||
+	    get32(bar) != 0xffffff00 || get32(bar + 4) != 0x00ffffff)
+		return;
+	to = report_open(PROBE_EDID, function, 256);
+	for (unsigned i = 0; to && i < 256; i++)
+		to[i] = get8(bar + i);
 }

@@ -30,17 +30,22 @@ void report_begin(void *room);
 void *report_open(enum probe_kind kind, uint64_t key, uint32_t size);
 void report_put(enum probe_kind kind, uint64_t key, const void *data,
 		uint32_t size);
+/* Whose CPUID and MSRs follow; 0 is the one that was started. */
+void report_processor(uint16_t nth);
+/* Something that is there could not be read: no report is better. */
+void report_lost(void);
 /* Announces the records. */
 void report_end(struct probe_header *header);
 uint32_t crc32_of(const void *data, size_t size);
 
 /* --- what is read ------------------------------------------------------ */
 
-void read_cpuid(void);
-void read_msrs(void);
+void read_processor(void); /* CPUID and MSRs of the one that it runs on */
 /* By the addresses that the firmware told, or 0 to look for them. */
 void read_smbios(uintptr_t entry);
 uint64_t read_acpi(uintptr_t rsdp); /* base of MMCONFIG or 0 */
+/* After read_acpi: the processors' local APICs; how many. */
+unsigned processor_list(uint8_t ids[255]);
 void read_roms(void);
 void read_cmos(void);
 void read_fw_cfg(void);
@@ -48,6 +53,9 @@ void read_fw_cfg(void);
 void read_pci(uint64_t mmconfig);
 void read_disks(unsigned function, uint32_t class);
 void read_mac(unsigned function, uint32_t class);
+void read_virtio_disks(unsigned function);
+void read_usb(unsigned function);
+void read_edid(unsigned function);
 void read_tpm(void);
 
 /* --- pci.c: configuration space ---------------------------------------- */
@@ -56,6 +64,12 @@ uint32_t pci_read(unsigned function, unsigned offset);
 void pci_write(unsigned function, unsigned offset, uint32_t value);
 /* A memory BAR's address; 0: none, or out of reach. */
 uintptr_t pci_bar(unsigned function, unsigned bar);
+/*
+ * Where a part of a virtio device's registers is (virtio 1.0, 4.1.4), or 0:
+ * 1 common ones, 2 notification (*multiplier, which may be NULL, is set), 4
+ * the device's own.
+ */
+uintptr_t virtio_part(unsigned function, unsigned part, uint32_t *multiplier);
 
 /* --- arch.S ------------------------------------------------------------ */
 

@@ -3,6 +3,7 @@
 
 static uint8_t *records;
 static uint32_t used, lost;
+static uint16_t processor;
 
 void *memcpy(void *to, const void *from, size_t size)
 {
@@ -42,6 +43,16 @@ void report_begin(void *room)
 	used = lost = 0;
 }
 
+void report_processor(uint16_t nth)
+{
+	processor = nth;
+}
+
+void report_lost(void)
+{
+	lost++;
+}
+
 /* How many of this kind and key are there already. */
 static uint16_t count(enum probe_kind kind, uint64_t key)
 {
@@ -67,7 +78,9 @@ void *report_open(enum probe_kind kind, uint64_t key, uint32_t size)
 		lost++;
 		return NULL;
 	}
-	head->index = count(kind, key);
+	head->index = kind == PROBE_CPUID || kind == PROBE_MSR
+			      ? processor
+			      : count(kind, key);
 	head->kind = kind;
 	head->size = size;
 	head->key = key;

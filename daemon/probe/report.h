@@ -41,7 +41,8 @@ struct probe_header {
 
 struct probe_record_head {
 	uint16_t kind;  /* enum probe_kind */
-	uint16_t index; /* counts those of one kind and key */
+	uint16_t index; /* counts those of one kind and key: CPUID and MSRs
+			 * are those of processor `index` */
 	uint32_t size;  /* bytes that follow, without the filling */
 	uint64_t key;
 };
@@ -68,6 +69,15 @@ enum probe_kind {
 	PROBE_UEFI_TABLE,    /* 0: GUID of a configuration table */
 	PROBE_UEFI_VARIABLE, /* 0: GUID, attributes (4), bytes of name (4),
 			      * name UTF-16, contents */
+	PROBE_VIRTIO_BLK, /* function: serial (20 bytes), sectors (8), bytes of
+			   * a block (4) */
+	PROBE_SCSI, /* function << 24 | target << 16 | unit << 8 | page, data of
+		     * INQUIRY: 0 the standard ones, 0x80 and 0x83 vital product
+		     * data; 0x25 answer of READ CAPACITY */
+	PROBE_EDID, /* function: 256 bytes */
+	PROBE_USB,  /* function << 16 | port << 8 | descriptor: 1 device's,
+		     * 2 configuration's, 0x10 manufacturer, 0x11 product,
+		     * 0x12 serial number */
 	PROBE_KINDS
 };
 

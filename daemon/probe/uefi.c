@@ -19,6 +19,20 @@ struct boot_services {
 	uint64_t EFI (*get_memory_map)(uint64_t *size, void *map, uint64_t *key,
 				       uint64_t *descriptor_size,
 				       uint32_t *version);
+	void *others[32];
+	uint64_t EFI (*locate)(const struct guid *protocol, void *registration,
+			       void **interface);
+};
+
+/* UEFI Platform Initialization 1.7, volume 2, 13.4 */
+struct processors {
+	uint64_t EFI (*count)(struct processors *p, uint64_t *all,
+			      uint64_t *enabled);
+	void *information, *start_all;
+	uint64_t EFI (*start)(struct processors *p,
+			      void EFI (*procedure)(void *), uint64_t nth,
+			      void *event, uint64_t timeout, void *argument,
+			      uint8_t *finished);
 };
 
 struct runtime_services {
@@ -130,6 +144,34 @@ static void read_memory(const struct boot_services *boot)
 	}
 }
 
+static void EFI read_this(void *nothing)
+{
+	(void)nothing;
+	read_processor();
+}
+
+static void read_others(const struct boot_services *boot)
+{
+	/* 3fdda605-a76e-4f46-ad29-12f4531b3d08 */
+	static const struct guid id = {0x4f46a76e3fdda605, 0x083d1b53f41229ad};
+	struct processors *processors;
+	uint64_t count = 0, enabled;
+	uint16_t nth = 0;
+
+	if (boot->locate(&id, NULL, (void **)&processors) ||
+	    processors->count(processors, &count, &enabled))
+		return;
+	/* It refuses the one that asks. */
+	for (uint64_t i = 0; i < count; i++) {
+		report_processor(nth + 1);
+		if (!processors->start(processors, read_this, i, NULL, 0, NULL,
+				       NULL))
+			nth++;
+	}
+	if (nth + 1u != enabled)
+		report_lost();
+}
+
 EFI uint64_t uefi_main(void *image, const struct system_table *system)
 {
 	static const uint8_t smbios3[16] = {0x44, 0x15, 0xfd, 0xf2, 0x94, 0x97,
@@ -159,8 +201,7 @@ EFI uint64_t uefi_main(void *image, const struct system_table *system)
 	read_memory(system->boot);
 	/* The firmware's own drivers stand still from here on. */
 	__asm__ volatile("cli");
-	read_cpuid();
-	read_msrs();
+	read_processor();
 	entry = find_table(system, smbios3);
 	read_smbios(entry ? entry : find_table(system, smbios));
 	read_roms();
@@ -168,6 +209,7 @@ EFI uint64_t uefi_main(void *image, const struct system_table *system)
 	read_fw_cfg();
 	read_pci(read_acpi(find_table(system, acpi)));
 	read_tpm();
+	read_others(system->boot);
 	report_end((void *)header);
 	for (;;)
 		__asm__ volatile("cli; hlt");

@@ -1,6 +1,7 @@
-# The identity probe: what it reads of a BIOS and of a UEFI vault with a TPM is
-# the same each time, of the BIOS vault also what a Linux guest sees; the
-# licensed disk is not touched, nothing stays behind, and a killed QEMU is told.
+# The identity probe: what it reads of a BIOS and of a UEFI vault with a TPM, and
+# of a machine from elsewhere, is the same each time and what was asked for, of
+# the BIOS vault also what a Linux guest sees; the licensed disk is not touched,
+# nothing stays behind, and a killed QEMU is told.
 . "$SRCDIR/tests/scenario/lib.sh"
 
 # probe NAME OUTPUT: with its times.
@@ -122,15 +123,91 @@ ok "it sees what the probe saw" sees_all bios bios1
 ok "a running vault is not probed" refused bios 'it runs; stop it'
 ctl vault stop bios --force >/dev/null
 
-# A UEFI vault: its TPM comes into being with its first start.
-ok "a TPM without a state is told" refused uefi 'start it once'
-ctl vault start uefi >/dev/null
-ok "its first start makes one" wait_for 20 \
-	test -s "$(folder_of uefi)/tpm/tpm2/tpm2-00.permall"
-ctl vault stop uefi --force >/dev/null
+# A machine that was made elsewhere: one disk behind each controller, four
+# processors, a display that describes a monitor.
+disk_xml()
+{
+	truncate -s "$1"M "$work/$2.raw"
+	cat <<-END
+	<disk type='file' device='disk'><driver name='qemu' type='raw'/>
+	<source file='$work/$2.raw'/><target dev='$2' bus='$3'/>
+	<serial>SERIAL-$2</serial>$4</disk>
+	END
+}
+cat >"$work/elsewhere.xml" <<END
+<domain type='qemu'>
+<name>elsewhere</name>
+<uuid>8a6f1f0e-0000-4000-8000-0123456789ab</uuid>
+<memory unit='MiB'>256</memory><vcpu>4</vcpu>
+<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>
+<features><acpi/><apic/></features>
+<cpu mode='custom' match='exact'><model>EPYC</model></cpu>
+<devices>
+<emulator>/usr/bin/qemu-system-x86_64</emulator>
+$(disk_xml 10 sda scsi '<vendor>ACME</vendor><product>Rocket disk</product>')
+$(disk_xml 20 vda virtio '')
+$(disk_xml 30 sdb sata '')
+$(disk_xml 40 sdc usb '')
+<controller type='scsi' index='0' model='virtio-scsi'/>
+<controller type='usb' index='0' model='qemu-xhci'/>
+<interface type='user'><mac address='52:54:00:aa:bb:cc'/>
+<model type='virtio'/></interface>
+<input type='tablet' bus='usb'/>
+<video><model type='vga' vram='16384'/></video>
+<memballoon model='none'/>
+</devices>
+</domain>
+END
+# is FILE NAME VALUE: of the one field whose name is of this pattern.
+is()
+{
+	is_value=$(jq -r --arg n "$2" '.fields[] |
+		select(.name | test("^" + $n + "$")).value' "$work/$1")
+	echo "$2: \"$is_value\", not \"$3\""
+	[ "$is_value" = "$3" ]
+}
+sees_devices()
+{
+	is elsewhere1 'scsi.*[.]serial' SERIAL-sda &&
+		is elsewhere1 'scsi.*[.]vendor' ACME &&
+		is elsewhere1 'scsi.*[.]product' 'Rocket disk' &&
+		is elsewhere1 'scsi.*[.]sectors' '20480 of 512 bytes' &&
+		is elsewhere1 'virtio.*[.]serial' SERIAL-vda &&
+		is elsewhere1 'virtio.*[.]sectors' 40960 &&
+		is elsewhere1 'disk.0.serial' SERIAL-sdb &&
+		is elsewhere1 'disk.0.sectors' 61440 &&
+		is elsewhere1 'usb.*[.]serial' 'SERIAL-sdc
+28754-0000:00:02.2:00.0-2' &&
+		is elsewhere1 'usb.*[.]id' '46f4:0001
+0627:0001' &&
+		is elsewhere1 'edid.*[.]maker' RHT-1234 &&
+		is elsewhere1 'nic.0.mac' 52:54:00:aa:bb:cc
+}
+sees_processors()
+{
+	is elsewhere1 'cpuid.00000001.ebx' 00000800 &&
+		is elsewhere1 'cpu[0-9].cpuid.00000001.ebx' '01000800
+02000800
+03000800' && is elsewhere1 'cpu[0-9].msr.0000008b' ''
+}
+ok "a machine from elsewhere is adopted" \
+	ctl vault adopt "$work/elsewhere.xml" --name elsewhere
+ok "it is probed" probe elsewhere elsewhere1 && cat "$work/ok.out"
+ok "disks behind any controller, USB devices and display are seen" sees_devices
+ok "so is every processor" sees_processors
+ok "again" probe elsewhere elsewhere2
+ok "no field differs" differs elsewhere1 elsewhere2
+
+# A UEFI vault, whose TPM comes into being with the first probe and stays.
+tpm_state()
+{
+	sha256sum "$(folder_of uefi)/tpm/tpm2/tpm2-00.permall"
+}
+ok "a UEFI vault that never ran is probed" probe uefi uefi1 &&
+	cat "$work/ok.out"
+ok "its new TPM is the vault's" tpm_state
 stamp uefi >"$work/uefi.stamp"
-ok "a UEFI vault is probed" probe uefi uefi1 && cat "$work/ok.out"
-ok "again" probe uefi uefi2 && cat "$work/ok.out"
+ok "a UEFI vault is probed" probe uefi uefi2 && cat "$work/ok.out"
 ok "no field differs" differs uefi1 uefi2
 has_tpm()
 {
@@ -145,13 +222,9 @@ ok "nothing is left behind" no_probe_left
 # With Secure Boot the firmware takes it for a Linux kernel.
 secure_boot()
 {
-	ctl vault create secure --memory 512M --firmware uefi --tpm --os win10 \
-		--disk-size 1G && ctl vault start secure &&
-		wait_for 20 test -s \
-			"$(folder_of secure)/tpm/tpm2/tpm2-00.permall" &&
-		ctl vault stop secure --force &&
-		probe secure secure1 && probe secure secure2 &&
-		differs secure1 secure2 &&
+	ctl vault create secure --memory 512M --firmware uefi --tpm --os win11 \
+		--disk-size 1G && probe secure secure1 &&
+		probe secure secure2 && differs secure1 secure2 &&
 		[ -n "$(field secure1 uefi.variable.PK)" ]
 }
 [ -z "${TORTURE:-}" ] || ok "a vault with Secure Boot is probed" secure_boot
