@@ -6,10 +6,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "daemon/accelerator.h"
 #include "daemon/control.h"
 #include "daemon/identity.h"
 #include "daemon/job.h"
+#include "daemon/machine.h"
 #include "daemon/operations_query.h"
 #include "daemon/probe_run.h"
 #include "daemon/seal.h"
@@ -41,11 +41,10 @@ static json_t *answer_json(struct control *control, const struct vault *vault,
 		"{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "name",
 		vault->name, "uuid", vault->uuid, "digest", digest,
 		"accelerator",
-		accelerator_is_kvm(control->accelerator, why) ? "kvm" : "tcg",
-		"start_ms", (int)report->start_ms, "report_ms",
-		(int)report->report_ms, "total_ms", (int)report->total_ms,
-		"fields", identity_json(identity), "diff",
-		diff ? diff : json_null());
+		machine_is_kvm(control, vault, why) ? "kvm" : "tcg", "start_ms",
+		(int)report->start_ms, "report_ms", (int)report->report_ms,
+		"total_ms", (int)report->total_ms, "fields",
+		identity_json(identity), "diff", diff ? diff : json_null());
 }
 
 int operation_vault_identity(struct control *control,

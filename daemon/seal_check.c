@@ -67,7 +67,8 @@ json_t *seal_diff(const struct control *control, const struct vault *vault,
 	return list.json;
 }
 
-#define SHOWN 36 /* bytes of a value in an error */
+#define LOGGED 32 /* fields in an event */
+#define SHOWN 36  /* bytes of a value in an error */
 
 /* A long value is told by its beginning. */
 static void quote(const json_t *field, const char *which, char *text,
@@ -323,15 +324,30 @@ static int refuse(const struct check *check, struct error *error)
 			 advice);
 }
 
+/* The log takes the first of them; fingerprint.json has all. */
+static json_t *cut(const json_t *drift)
+{
+	json_t *some = json_array(), *field;
+	size_t i;
+
+	json_array_foreach((json_t *)drift, i, field)
+	{
+		if (i < LOGGED)
+			json_array_append(some, field);
+	}
+	return some;
+}
+
 static void tell(const struct check *check)
 {
 	size_t drift = json_array_size(check->drift);
 
 	events_post(check->control->events, "vault.checked", check->vault->name,
-		    json_pack("{s:s, s:s, s:s, s:O, s:I}", "vault",
+		    json_pack("{s:s, s:s, s:s, s:I, s:o, s:I}", "vault",
 			      check->vault->name, "state",
 			      drift ? "drift" : "good", "digest", check->digest,
-			      "drift", check->drift, "noted",
+			      "differ", (json_int_t)drift, "drift",
+			      cut(check->drift), "noted",
 			      (json_int_t)json_array_size(check->noted)));
 	if (drift)
 		log_warning("vault %s: %zu fields of its identity differ from "

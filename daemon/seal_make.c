@@ -204,14 +204,22 @@ static json_t *value_of(const struct seal *seal, const char *name)
 	return value ? json_incref(value) : json_null();
 }
 
+/* After the former one's, and after all that were put away. */
 static json_int_t next_epoch(const struct sealing *s)
 {
 	json_t *epoch = value_of(s->former, "epoch");
-	json_int_t n = json_integer_value(epoch);
+	long long n = json_integer_value(epoch);
+	char path[PATH_MAX], name[40];
 
 	json_decref(epoch);
-	/* Of a seal that can't be read, the first. */
-	return n || !s->again || !seal_is(s->control, &s->vault) ? n + 1 : 2;
+	if (!n && seal_is(s->control, &s->vault))
+		n = 1; /* it can't be read */
+	for (;; n++) {
+		snprintf(name, sizeof(name), "seals/%lld", n);
+		vault_path(s->control, s->vault.uuid, name, path);
+		if (access(path, F_OK))
+			return n + 1;
+	}
 }
 
 /* "sealed", or with a number while that is taken. */
@@ -305,7 +313,10 @@ static int put_former_away(struct sealing *s, struct error *error)
 	r = folder_make(to, 0700, error);
 	if (r)
 		return r;
-	snprintf(to + strlen(to), 32, "/%lld", (long long)next_epoch(s) - 1);
+	snprintf(to + strlen(to), 32, "/%lld",
+		 (long long)json_integer_value(
+			 json_object_get(s->json, "epoch")) -
+			 1);
 	if (rename(from, to))
 		return error_errno(error, errno, "can't rename %s", from);
 	vault_path(s->control, s->vault.uuid, "seals", to);

@@ -189,7 +189,6 @@ touch "$work/qemu"
 ok "one that makes another may not" is_refused \
 	'smbios.3.*OTHER.*QEMU' ctl vault start keep
 : >"$work/qemu.options"
-touch "$work/qemu"
 ok "that mended, it starts" starts
 
 # On purpose: another epoch, and the former seal is kept.
@@ -211,8 +210,30 @@ daemon_stop
 mv "$vault/seal" "$vault/seal.next"
 resealed()
 {
-	daemon_start && identity '.epoch == 2' && plays
+	daemon_start && identity '.epoch == 2' && starts
 }
-ok "killed between the two, it is sealed anew, and plays" resealed
-ok "with its licence" serial_says keep 'PLAYER licensed'
+ok "killed between the two, it is sealed anew, and starts" resealed
+
+# A seal that is lost altogether: the vault is not taken for an unsealed one.
+lost()
+{
+	mv "$vault/seal" "$work/lost"
+	is_refused 'seal/fingerprint.json is missing' ctl vault start keep &&
+		ctl vault seal keep --again --yes && identity '.epoch == 3' &&
+		[ -d "$vault/seals/1" ] && starts
+}
+ok "without its seal it does not start, and is sealed anew" lost
+
+# With UEFI, Secure Boot and a TPM; takes its time.
+uefi()
+{
+	ctl vault create uefi --memory 512M --firmware uefi --tpm --os win10 \
+		--disk-size 1G && ctl vault start uefi || return 1
+	uefi_folder=$state/vaults/$(ctl --json vault show uefi | jq -r .uuid)
+	wait_for 30 test -s "$uefi_folder/tpm/tpm2/tpm2-00.permall"
+	ctl vault stop uefi --force && ctl vault seal uefi &&
+		[ -s "$uefi_folder/seal/tpm_log" ] && ctl vault verify uefi &&
+		ctl vault start uefi && ctl vault stop uefi --force
+}
+[ -z "${TORTURE:-}" ] || ok "a vault with UEFI and a TPM is sealed" uefi
 finish
