@@ -3,13 +3,16 @@
  *
  * What is not in a list ends the process. A few calls that libraries try
  * when they begin (to open a file, to ask for a terminal) fail instead, and
- * the libraries go on without.
+ * the libraries go on without. A job of the network reads files and connects
+ * besides; to it what is not in the lists is refused, as resolvers and TLS
+ * libraries try many things.
  */
 #include "daemon/job_sandbox.h"
 
 #include <fcntl.h>
 #include <errno.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -103,6 +106,17 @@ static const int allowed[] = {
 	SCMP_SYS(uname),
 };
 
+/* Of a job of the network. */
+static const int connecting[] = {
+	SCMP_SYS(socket),     SCMP_SYS(socketpair), SCMP_SYS(connect),
+	SCMP_SYS(bind),       SCMP_SYS(sendmmsg),   SCMP_SYS(recvmmsg),
+	SCMP_SYS(stat),       SCMP_SYS(lstat),      SCMP_SYS(statx),
+	SCMP_SYS(newfstatat), SCMP_SYS(access),     SCMP_SYS(faccessat),
+	SCMP_SYS(faccessat2), SCMP_SYS(readlink),   SCMP_SYS(getdents64),
+	SCMP_SYS(pipe2),      SCMP_SYS(clone),      SCMP_SYS(getuid),
+	SCMP_SYS(geteuid),    SCMP_SYS(getgid),     SCMP_SYS(getegid),
+};
+
 /* These fail with EACCES. */
 static const int refused[] = {
 	SCMP_SYS(open),
@@ -133,6 +147,16 @@ static int limit(int resource, rlim_t value)
 	return setrlimit(resource, &limit);
 }
 
+static int add_list(scmp_filter_ctx filter, uint32_t action, const int *calls,
+		    size_t count)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < count; i++)
+		r = seccomp_rule_add(filter, action, calls[i], 0);
+	return r;
+}
+
 static int add_rules(scmp_filter_ctx filter)
 {
 	/* fstat() of glibc 2.33 and later; only of a descriptor. */
@@ -140,10 +164,8 @@ static int add_rules(scmp_filter_ctx filter)
 		.arg = 3, .op = SCMP_CMP_EQ, .datum_a = AT_EMPTY_PATH};
 	const struct scmp_arg_cmp by_name = {
 		.arg = 3, .op = SCMP_CMP_NE, .datum_a = AT_EMPTY_PATH};
-	int r = 0;
+	int r = add_list(filter, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
 
-	for (unsigned i = 0; !r && i < COUNT(allowed); i++)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
 	if (!r)
 		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
 					   SCMP_SYS(newfstatat), 1,
@@ -151,14 +173,36 @@ static int add_rules(scmp_filter_ctx filter)
 	if (!r)
 		r = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES),
 					   SCMP_SYS(newfstatat), 1, &by_name);
-	for (unsigned i = 0; !r && i < COUNT(refused); i++)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i],
-				     0);
-	return r;
+	return r ? r
+		 : add_list(filter, SCMP_ACT_ERRNO(EACCES), refused,
+			    COUNT(refused));
 }
 
-int job_sandbox_enter(unsigned long memory, unsigned long cpu,
-		      struct error *error)
+static int add_network_rules(scmp_filter_ctx filter)
+{
+	/* Files are for reading. */
+	const struct scmp_arg_cmp read_only = {.arg = 2,
+					       .op = SCMP_CMP_MASKED_EQ,
+					       .datum_a = O_ACCMODE | O_CREAT |
+							  O_TRUNC,
+					       .datum_b = O_RDONLY};
+	const struct scmp_arg_cmp not_blocking = {
+		.arg = 1, .op = SCMP_CMP_EQ, .datum_a = FIONBIO};
+	int r = add_list(filter, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
+
+	if (!r)
+		r = add_list(filter, SCMP_ACT_ALLOW, connecting,
+			     COUNT(connecting));
+	if (!r)
+		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
+					   SCMP_SYS(openat), 1, &read_only);
+	return r ? r
+		 : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
+					  SCMP_SYS(ioctl), 1, &not_blocking);
+}
+
+static int enter(unsigned long memory, unsigned long cpu, uint32_t otherwise,
+		 int (*rules)(scmp_filter_ctx), struct error *error)
 {
 	scmp_filter_ctx filter;
 	int r;
@@ -178,14 +222,32 @@ int job_sandbox_enter(unsigned long memory, unsigned long cpu,
 		return error_errno(error, errno, "no sandbox");
 #ifdef SANITIZED
 	/* They call more than the list has. */
+	(void)otherwise;
+	(void)rules;
+	(void)filter;
+	(void)r;
 	return 0;
-#endif
-	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+#else
+	filter = seccomp_init(otherwise);
 	if (!filter)
 		return error_set(error, -ENOMEM, "no memory");
-	r = add_rules(filter);
+	r = rules(filter);
 	if (!r)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
 	return r ? error_errno(error, r, "no sandbox (seccomp)") : 0;
+#endif
+}
+
+int job_sandbox_enter(unsigned long memory, unsigned long cpu,
+		      struct error *error)
+{
+	return enter(memory, cpu, SCMP_ACT_KILL_PROCESS, add_rules, error);
+}
+
+int job_sandbox_enter_network(unsigned long memory, unsigned long cpu,
+			      struct error *error)
+{
+	return enter(memory, cpu, SCMP_ACT_ERRNO(EPERM), add_network_rules,
+		     error);
 }

@@ -13,4 +13,8 @@
 int job_sandbox_enter(unsigned long memory, unsigned long cpu,
 		      struct error *error);
 
+/* The same for one that connects to servers, and reads files for that. */
+int job_sandbox_enter_network(unsigned long memory, unsigned long cpu,
+			      struct error *error);
+
 #endif

@@ -8,9 +8,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "daemon/job_sandbox.h"
+
 #define CONNECT_S 30L
 #define STILL_S 60L /* without a byte: it is broken */
 #define REDIRECTS 10L
+#define MEMORY 4096 /* MiB, with a part of S3 */
+#define CPU_SECONDS (24 * 3600)
 
 const char *far_text(const struct far *far, const char *name)
 {
@@ -18,6 +22,13 @@ const char *far_text(const struct far *far, const char *name)
 		json_string_value(json_object_get(far->request, name));
 
 	return text && *text ? text : NULL;
+}
+
+int far_enter(struct error *error)
+{
+	if (curl_global_init(CURL_GLOBAL_DEFAULT))
+		return error_set(error, -EIO, "no libcurl");
+	return job_sandbox_enter_network(MEMORY, CPU_SECONDS, error);
 }
 
 /* --- opening ----------------------------------------------------------- */

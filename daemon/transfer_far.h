@@ -54,6 +54,9 @@ struct far {
 	unsigned pause;    /* ms, of the next time */
 };
 
+/* Narrows this process to what a transfer needs. */
+int far_enter(struct error *error);
+
 /* request is borrowed. far_close it, even after an error. */
 int far_open(struct far *far, const json_t *request, struct error *error);
 void far_close(struct far *far);

@@ -257,8 +257,9 @@ int transfer_job_fetch(void)
 	json_t *request = far_request();
 	int r = -ENOMEM;
 
-	curl_global_init(CURL_GLOBAL_DEFAULT);
 	if (f && request)
+		r = far_enter(&f->error);
+	if (!r)
 		r = run(f, request);
 	if (!r)
 		far_say("bytes %llu %llu", (unsigned long long)f->offset,

@@ -280,8 +280,9 @@ int transfer_job_send(void)
 	struct error error = {0};
 	int r = -ENOMEM;
 
-	curl_global_init(CURL_GLOBAL_DEFAULT);
 	if (far && request)
+		r = far_enter(&error);
+	if (!r)
 		r = run(far, request, &error);
 	if (r)
 		far_say_failure(r, &error);

@@ -87,6 +87,14 @@ told()
 	job_state "$id" && jq -e '.bytes > 0 and .bytes_all == 24000000 and
 		.rate > 0' "$work/job"
 }
+narrowed()
+{
+	grep '^SANITIZE = [a-z]' "$BUILDDIR/Makefile" && return
+	narrowed_pid=$(pgrep -f "job fetch.*$nginx_port/slow") &&
+		grep -E '^Seccomp:[^0-9]*2' "/proc/$narrowed_pid/status" &&
+		grep -E '^NoNewPrivs:[^0-9]*1' "/proc/$narrowed_pid/status"
+}
+ok "by a process that may do little else" narrowed
 ok "it tells bytes, rate and progress" wait_for 10 told
 kill -9 "$daemon_pid"
 wait "$daemon_pid" 2>/dev/null
