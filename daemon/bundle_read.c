@@ -35,6 +35,7 @@ struct slot {
 	struct bundle_head head;
 	uint8_t raw[BUNDLE_HEAD];
 	uint8_t *body, *data;
+	uint32_t body_room, data_room;
 	uint64_t at;      /* in the bundle */
 	uint32_t written; /* bytes that were not zero */
 	int r;
@@ -361,6 +362,18 @@ static int judge(struct work *w, const struct bundle_head *head,
 	return 0;
 }
 
+/* A slot's buffers are as large as its largest record was. */
+static int make_room(uint8_t **buffer, uint32_t *room, uint32_t size,
+		     struct error *error)
+{
+	if (size <= *room)
+		return 0;
+	free(*buffer);
+	*buffer = malloc(size);
+	*room = *buffer ? size : 0;
+	return *buffer ? 0 : error_set(error, -ENOMEM, "no memory");
+}
+
 static int read_data(struct work *w, struct bundle_head *head,
 		     const uint8_t raw[BUNDLE_HEAD], struct error *error)
 {
@@ -371,6 +384,12 @@ static int read_data(struct work *w, struct bundle_head *head,
 		r = empty_slot(w, error);
 	if (!r)
 		r = go_to_file(w, head->file, error);
+	if (!r)
+		r = make_room(&slot->body, &slot->body_room, head->stored,
+			      error);
+	if (!r)
+		r = make_room(&slot->data, &slot->data_room, head->length,
+			      error);
 	if (r)
 		return r;
 	r = bundle_read_all(w->options->input, slot->body, head->stored);
@@ -662,12 +681,6 @@ static int begin(struct work *w, struct error *error)
 	if (threads > THREADS_MAX)
 		threads = THREADS_MAX;
 	w->slot_count = 3 * threads;
-	for (unsigned i = 0; i < w->slot_count; i++) {
-		w->slots[i].body = malloc(BUNDLE_STORED_MAX);
-		w->slots[i].data = malloc(BUNDLE_CHUNK);
-		if (!w->slots[i].body || !w->slots[i].data)
-			return error_set(error, -ENOMEM, "no memory");
-	}
 	for (; w->thread_count < threads; w->thread_count++)
 		if (pthread_create(&w->threads[w->thread_count], NULL,
 				   decompress, w))

@@ -532,20 +532,30 @@ static void no_progress(void *data, uint64_t done)
 	(void)done;
 }
 
+/* What can't be compressed grows a little; heads, plan and manifest come on
+ * top. */
+static uint64_t size_at_most(const struct export *e)
+{
+	uint64_t data = e->pack->plan->data;
+
+	return data + data / 64 + 4 * BUNDLE_STORED_MAX;
+}
+
 static int to_url(struct export *e, struct error *error)
 {
-	const struct transfer_send send = {
-		.url = e->to,
-		.id = e->pack->plan->id,
-		.state = json_object_get(e->order, "state"),
-		.size = e->pack->plan->data,
-		.data = e,
-		.begin = begin_stream,
-		.end = end_stream,
-		.keep = keep_state,
-		.progress = no_progress};
+	json_t *state = json_incref(json_object_get(e->order, "state"));
+	const struct transfer_send send = {.url = e->to,
+					   .id = e->pack->plan->id,
+					   .state = state,
+					   .size = size_at_most(e),
+					   .data = e,
+					   .begin = begin_stream,
+					   .end = end_stream,
+					   .keep = keep_state,
+					   .progress = no_progress};
 	int r = transfer_send(e->work, &send, error);
 
+	json_decref(state);
 	bundle_process_kill(e->process);
 	e->process = NULL;
 	return r;
@@ -571,19 +581,21 @@ static bool is_for_good(const struct export *e, int r)
 
 static json_t *result(const struct export *e)
 {
-	struct stat st = {0};
+	const struct bundle_plan *plan = e->pack->plan;
 	char shown[TRANSFER_URL_SIZE];
+	struct stat st;
+	json_t *result;
 
 	if (e->is_url)
 		transfer_shown(e->to, shown);
-	else
-		stat(e->to, &st);
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I}", "vault",
-			 e->vault.name, "to", e->is_url ? shown : e->to,
-			 "bundle", e->pack->plan->id, "moved", e->moved,
-			 "running", e->pack->plan->running, "data",
-			 (json_int_t)e->pack->plan->data, "bytes",
-			 (json_int_t)st.st_size);
+	result = json_pack("{s:s, s:s, s:s, s:b, s:b, s:I}", "vault",
+			   e->vault.name, "to", e->is_url ? shown : e->to,
+			   "bundle", plan->id, "moved", e->moved, "running",
+			   plan->running, "data", (json_int_t)plan->data);
+	if (!e->is_url && !stat(e->to, &st))
+		json_object_set_new(result, "bytes",
+				    json_integer((json_int_t)st.st_size));
+	return result;
 }
 
 static int work(struct export *e, struct error *error)

@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,7 @@ struct import {
 	char key[KEY_SIZE];
 	char folder[PATH_MAX]; /* STATE/import/KEY */
 	int lock, plan_fd, journal, input;
+	pthread_mutex_t order_lock; /* two threads tell what to keep */
 	json_t *order;
 	struct bundle_plan *plan;
 	uint32_t plan_size;
@@ -70,15 +72,21 @@ static const char *vault_name(const struct import *i)
 	return i->name[0] ? i->name : i->plan->name;
 }
 
-static int save_order(struct import *i, struct error *error)
+/* Writes the order with another member; takes value. NULL: as it is. */
+static int save_order(struct import *i, const char *key, json_t *value,
+		      struct error *error)
 {
-	char *text = json_dumps(i->order, JSON_COMPACT), path[PATH_MAX];
+	char *text, path[PATH_MAX];
 	int r;
 
-	if (!text)
-		return error_set(error, -ENOMEM, "no memory");
+	pthread_mutex_lock(&i->order_lock);
+	if (key)
+		json_object_set_new(i->order, key, value);
+	text = json_dumps(i->order, JSON_COMPACT);
 	below(i, "order.json", path);
-	r = folder_write(path, text, strlen(text), 0600, error);
+	r = text ? folder_write(path, text, strlen(text), 0600, error)
+		 : error_set(error, -ENOMEM, "no memory");
+	pthread_mutex_unlock(&i->order_lock);
 	free(text);
 	return r;
 }
@@ -175,7 +183,7 @@ static int begin_anew(struct import *i, struct error *error)
 	i->order = json_object();
 	if (ftruncate(i->journal, 0) || ftruncate(i->plan_fd, 0))
 		return error_errno(error, errno, "can't write %s", i->folder);
-	return r ? r : save_order(i, error);
+	return r ? r : save_order(i, NULL, NULL, error);
 }
 
 static int prepare(struct import *i, struct error *error)
@@ -252,8 +260,7 @@ static int take_plan(struct import *i, const struct bundle_question *asked,
 	if (r)
 		return r;
 	bundle_hex((const uint8_t *)asked->text, BUNDLE_DIGEST, hex);
-	json_object_set_new(i->order, "plan", json_string(hex));
-	return save_order(i, error);
+	return save_order(i, "plan", json_string(hex), error);
 }
 
 static int take_signer(struct import *i, const struct bundle_question *asked,
@@ -443,8 +450,7 @@ static int keep_state(void *data, const json_t *state, struct error *error)
 
 	if (i->check)
 		return 0;
-	json_object_set(i->order, "state", (json_t *)state);
-	return save_order(i, error);
+	return save_order(i, "state", json_deep_copy(state), error);
 }
 
 /* The process tells how far it is. */
@@ -457,16 +463,19 @@ static void no_progress(void *data, uint64_t done, uint64_t size)
 
 static int from_url(struct import *i, struct error *error)
 {
-	const struct transfer_fetch fetch = {
-		.url = i->from,
-		.state = i->plan ? json_object_get(i->order, "state") : NULL,
-		.data = i,
-		.begin = begin_stream,
-		.end = end_stream,
-		.keep = keep_state,
-		.progress = no_progress};
+	json_t *state =
+		i->plan ? json_incref(json_object_get(i->order, "state"))
+			: NULL;
+	const struct transfer_fetch fetch = {.url = i->from,
+					     .state = state,
+					     .data = i,
+					     .begin = begin_stream,
+					     .end = end_stream,
+					     .keep = keep_state,
+					     .progress = no_progress};
 	int r = transfer_fetch(i->work, &fetch, error);
 
+	json_decref(state);
 	bundle_process_kill(i->process);
 	i->process = NULL;
 	return r;
@@ -564,6 +573,7 @@ static void import_free(void *data)
 			close(fds[n]);
 	bundle_plan_free(i->plan);
 	json_decref(i->order);
+	pthread_mutex_destroy(&i->order_lock);
 	json_decref(i->record);
 	free(i->from);
 	free(i);
@@ -603,6 +613,7 @@ int job_import(struct jobs *jobs, const struct vault_import *order,
 	if (!i)
 		return error_set(error, -ENOMEM, "no memory");
 	i->control = jobs->control;
+	pthread_mutex_init(&i->order_lock, NULL);
 	i->lock = i->plan_fd = i->journal = i->input = -1;
 	i->check = order->check;
 	snprintf(i->who, sizeof(i->who), "%s", order->who);
