@@ -75,6 +75,22 @@ json_t *seal_fields_diff(const struct identity *before,
  */
 void seal_describe(const json_t *diff, char *text, size_t size);
 
+/* What a fingerprint says of a new seal. */
+struct seal_new {
+	struct control *control;
+	const struct vault *vault;
+	const struct identity *identity;
+	const struct seal *former; /* or NULL */
+	const char *who;
+};
+
+/*
+ * The fingerprint of the seal in `folder`, whose other files are there; with
+ * the name of a snapshot that is not there yet.
+ */
+int seal_record(const struct seal_new *new, const char *folder, json_t **json,
+		struct error *error);
+
 /* What a vault's probe reads now; the caller holds the lock. */
 int seal_probe(struct control *control, const struct vault *vault,
 	       const struct vault_source *source, struct identity **identity,

@@ -26,7 +26,6 @@
 #include "daemon/probe_run.h"
 #include "daemon/seal_file.h"
 #include "daemon/snapshot.h"
-#include "daemon/units.h"
 #include "daemon/vault.h"
 
 #define DEFINITION_MAX (1 << 20)
@@ -195,102 +194,18 @@ static int try_definition(struct sealing *s, struct error *error)
 	return r;
 }
 
-/* --- the fingerprint --------------------------------------------------- */
+/* --- the moment -------------------------------------------------------- */
 
-static json_t *value_of(const struct seal *seal, const char *name)
+static int record(struct sealing *s, struct error *error)
 {
-	json_t *value = seal ? json_object_get(seal->json, name) : NULL;
+	const struct seal_new new = {s->control, &s->vault, s->now, s->former,
+				     s->who};
+	char path[PATH_MAX];
+	int r = seal_record(&new, s->next, &s->json, error);
 
-	return value ? json_incref(value) : json_null();
-}
-
-/* After the former one's, and after all that were put away. */
-static json_int_t next_epoch(const struct sealing *s)
-{
-	json_t *epoch = value_of(s->former, "epoch");
-	long long n = json_integer_value(epoch);
-	char path[PATH_MAX], name[40];
-
-	json_decref(epoch);
-	if (!n && seal_is(s->control, &s->vault))
-		n = 1; /* it can't be read */
-	for (;; n++) {
-		snprintf(name, sizeof(name), "seals/%lld", n);
-		vault_path(s->control, s->vault.uuid, name, path);
-		if (access(path, F_OK))
-			return n + 1;
-	}
-}
-
-/* "sealed", or with a number while that is taken. */
-static int name_snapshot(struct sealing *s, char name[SNAPSHOT_NAME_SIZE],
-			 struct error *error)
-{
-	struct layers *layers;
-	int r = snapshot_recover(s->control, &s->vault, error);
-
-	if (!r)
-		r = snapshot_layers(s->control, &s->vault, &layers, error);
-	if (r)
-		return r;
-	strcpy(name, SNAPSHOT_SEALED);
-	for (unsigned i = 2; layers_snapshot(layers, name); i++)
-		snprintf(name, SNAPSHOT_NAME_SIZE, SNAPSHOT_SEALED "-%u", i);
-	free(layers);
-	return 0;
-}
-
-static json_t *make_check(json_t *host, const char *definition,
-			  const char *digest, int64_t now)
-{
-	return json_pack("{s:o, s:s, s:s, s:O, s:[], s:[]}", "at",
-			 units_time_json(now), "digest", digest, "definition",
-			 definition, "host", host, "drift", "noted");
-}
-
-static int describe(struct sealing *s, struct error *error)
-{
-	char digest[IDENTITY_DIGEST_SIZE], definition[SEAL_DIGEST_SIZE];
-	char snapshot[SNAPSHOT_NAME_SIZE], path[PATH_MAX];
-	json_t *host = NULL, *files = NULL;
-	int64_t now = units_now_us();
-	int r = seal_host(s->control, &s->vault, NULL, &host, error);
-
-	if (!r)
-		r = name_snapshot(s, snapshot, error);
-	if (!r)
-		r = seal_list_files(s->control, &s->vault, s->next, &files,
-				    error);
-	path_in(s, "domain.xml", path);
-	if (!r)
-		r = seal_file_digest(path, definition, error);
-	identity_digest(s->now, digest);
-	if (!r)
-		s->json = json_pack(
-			"{s:i, s:I, s:s, s:o, s:s, s:O, s:s, s:s, s:O, s:o, "
-			"s:O, s:{s:o, s:o, s:o}, s:o, s:o}",
-			"version", SEAL_VERSION, "epoch", next_epoch(s), "uuid",
-			s->vault.uuid, "sealed_at", units_time_json(now),
-			"sealed_by", s->who, "accelerator",
-			json_object_get(host, "accelerator"), "digest", digest,
-			"snapshot", snapshot, "host", host, "fields",
-			identity_json(s->now), "files", files, "before",
-			"epoch", value_of(s->former, "epoch"), "digest",
-			value_of(s->former, "digest"), "sealed_at",
-			value_of(s->former, "sealed_at"), "changed",
-			s->former ? seal_fields_diff(s->former->identity,
-						     s->now, true)
-				  : json_array(),
-			"check", make_check(host, definition, digest, now));
-	if (!r && !s->json)
-		r = error_set(error, -ENOMEM, "no memory");
-	json_decref(host);
-	json_decref(files);
 	path_in(s, "fingerprint.json", path);
 	return r ? r : seal_file_write(path, s->json, error);
 }
-
-/* --- the moment -------------------------------------------------------- */
 
 static int take_snapshot(struct sealing *s, struct error *error)
 {
@@ -361,7 +276,7 @@ static int seal(struct sealing *s, struct error *error)
 	if (!r)
 		r = try_definition(s, error);
 	if (!r)
-		r = describe(s, error);
+		r = record(s, error);
 	if (!r)
 		r = job_work_check(s->work, error);
 	job_work_progress(s->work, 0.7, "taking the snapshot");
