@@ -224,5 +224,6 @@ place "$kernel/vmlinuz" vmlinuz
 touch "$cache/$kernel"
 place "$initrd" initrd.img
 place "$lesson" lesson.qcow2
-echo "$cmdline" >"$out/cmdline"
+# Others may be reading it.
+echo "$cmdline" | cmp -s - "$out/cmdline" || echo "$cmdline" >"$out/cmdline"
 printf '%s\n' "$out/vmlinuz" "$out/initrd.img" "$out/lesson.qcow2"
