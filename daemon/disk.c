@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,9 +24,12 @@
 
 #include <jansson.h>
 
+#include "daemon/spawn.h"
 #include "recorder/bytes.h"
 
+#define QEMU_IMG "/usr/bin/qemu-img"
 #define OUTPUT_MAX (1 << 20)
+#define LOOK_MS 200 /* between looks whether it is cancelled */
 #define MAP_MAX (256u << 20)
 #define SECONDS_MAX 60
 #define SECONDS_LONG (24 * 3600) /* of what moves whole images */
@@ -45,35 +47,39 @@ static char *file_name(const char *path)
 
 /*
  * Starts qemu-img with its output and its messages in the pipe, and with an
- * environment without surprises.
+ * environment without surprises. It ends with us.
  */
-static int spawn(char *const argv[], int output, pid_t *pid)
+static int spawn(const char *const arguments[], int output, pid_t *pid,
+		 struct error *error)
 {
-	char *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
+	static const char *const environment[] = {"PATH=/usr/bin:/bin",
+						  "LC_ALL=C", NULL};
 	const struct rlimit memory = {MEMORY_MAX, MEMORY_MAX};
 	const struct rlimit nothing = {0, 0};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none;
-	int status;
+	const struct spawn spawn = {.program = QEMU_IMG,
+				    .arguments = arguments,
+				    .output = output,
+				    .environment = environment,
+				    .dies_with_us = true};
+	int r;
 
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	sigemptyset(&none);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, output, 1);
-	posix_spawn_file_actions_adddup2(&actions, output, 2);
-	status = posix_spawn(pid, "/usr/bin/qemu-img", &actions, &attributes,
-			     argv, environment);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	if (status == 0) {
+	if (access(QEMU_IMG, X_OK))
+		return error_errno(error, errno,
+				   "cannot run " QEMU_IMG "; install the "
+				   "package qemu-utils");
+	r = spawn_self(&spawn, pid, error);
+	if (!r) {
 		prlimit(*pid, RLIMIT_AS, &memory, NULL);
 		prlimit(*pid, RLIMIT_CORE, &nothing, NULL);
 	}
-	return -status;
+	return r;
+}
+
+static _Thread_local const volatile bool *cancelled;
+
+void disk_set_cancel(const volatile bool *cancel)
+{
+	cancelled = cancel;
 }
 
 static int milliseconds_left(const struct timespec *end)
@@ -98,8 +104,12 @@ static int read_output(int fd, struct buffer *text, int seconds)
 		uint8_t part[4096];
 		ssize_t n;
 
-		if (left <= 0 || poll(&p, 1, left) == 0)
+		if (left <= 0)
 			return -ETIMEDOUT;
+		if (cancelled && *cancelled)
+			return -ECANCELED;
+		if (poll(&p, 1, left < LOOK_MS ? left : LOOK_MS) == 0)
+			continue;
 		n = read(fd, part, sizeof(part));
 		if (n == 0)
 			return 0;
@@ -118,12 +128,11 @@ static int run_to_end(char *const argv[], struct buffer *text, int pipe_fds[2],
 	int result, status = 0;
 	pid_t pid;
 
-	result = spawn(argv, pipe_fds[1], &pid);
+	/* Behind its name. */
+	result = spawn((const char *const *)argv + 1, pipe_fds[1], &pid, error);
 	close(pipe_fds[1]);
 	if (result < 0)
-		return error_errno(error, result,
-				   "cannot run /usr/bin/qemu-img; install the "
-				   "package qemu-utils");
+		return result;
 	result = read_output(pipe_fds[0], text, seconds);
 	if (result < 0)
 		kill(pid, SIGKILL);
@@ -216,6 +225,12 @@ static int read_info(const char *path, const char *text, struct disk_info *info,
  */
 int disk_inspect(const char *path, struct disk_info *info, struct error *error)
 {
+	return disk_inspect_as(path, NULL, info, error);
+}
+
+int disk_inspect_as(const char *path, const char *format,
+		    struct disk_info *info, struct error *error)
+{
 	struct buffer text = {0};
 	struct stat st;
 	char *name;
@@ -235,9 +250,10 @@ int disk_inspect(const char *path, struct disk_info *info, struct error *error)
 	name = file_name(path);
 	if (!name)
 		return error_set(error, ENOMEM, "out of memory");
-	result = qemu_img((char *[]){"qemu-img", "info", "--force-share",
-				     "--output=json", name, NULL},
-			  &text, error);
+	result = qemu_img(
+		(char *[]){"qemu-img", "info", "--force-share", "--output=json",
+			   name, format ? "-f" : NULL, (char *)format, NULL},
+		&text, error);
 	if (result == 0)
 		result = read_info(path, (char *)text.data, info, error);
 	else

@@ -4,9 +4,16 @@
 #ifndef DAEMON_DISK_H
 #define DAEMON_DISK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "recorder/error.h"
+
+/*
+ * What qemu-img does for the calling thread ends with -ECANCELED when this
+ * becomes true; NULL: it does not.
+ */
+void disk_set_cancel(const volatile bool *cancel);
 
 struct disk_info {
 	char format[16];	/* "qcow2", "raw", … */
@@ -21,6 +28,9 @@ struct disk_info {
  * to everybody.
  */
 int disk_inspect(const char *path, struct disk_info *info, struct error *error);
+/* The same of an image whose format is known. */
+int disk_inspect_as(const char *path, const char *format,
+		    struct disk_info *info, struct error *error);
 
 /*
  * The virtual size of a raw or qcow2 image, from its header alone, and without

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/spawn.h"
 #include "recorder/bytes.h"
+
+#define QEMU_NBD "/usr/bin/qemu-nbd"
 
 #define START_MS 10000
 
@@ -101,35 +103,31 @@ static bool negotiate(struct nbd *nbd)
 	}
 }
 
+/* It ends with the calling thread. */
 static int start(struct nbd *nbd, const char *path, const char *format,
-		 const char *socket)
+		 const char *socket, int output, struct error *error)
 {
-	char *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
-	char *const arguments[] = {"qemu-nbd",     "-r", "-f",
-				   (char *)format, "-k", (char *)socket,
-				   (char *)path,   NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none;
+	static const char *const environment[] = {"PATH=/usr/bin:/bin",
+						  "LC_ALL=C", NULL};
+	const char *const arguments[] = {"-r",   "-f", format, "-k",
+					 socket, path, NULL};
+	const struct spawn spawn = {.program = QEMU_NBD,
+				    .arguments = arguments,
+				    .output = output,
+				    .environment = environment,
+				    .dies_with_us = true};
 	int r;
 
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&actions, 0, 1);
-	posix_spawn_file_actions_adddup2(&actions, 0, 2);
-	r = posix_spawn(&nbd->pid, "/usr/bin/qemu-nbd", &actions, &attributes,
-			arguments, environment);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
+	if (access(QEMU_NBD, X_OK))
+		return error_errno(error, errno,
+				   "can't run " QEMU_NBD "; install the "
+				   "package qemu-utils");
+	r = spawn_self(&spawn, &nbd->pid, error);
 	if (r)
 		nbd->pid = 0;
 	else
 		setpriority(PRIO_PROCESS, (id_t)nbd->pid, 19);
-	return -r;
+	return r;
 }
 
 /* Until it listens; it ends when it can't use the image. */
@@ -158,7 +156,7 @@ int nbd_open(struct nbd **result, const char *path, const char *format,
 {
 	struct nbd *nbd = calloc(1, sizeof(*nbd));
 	char socket[64];
-	int r = 0;
+	int null = -1, r = 0;
 
 	*result = NULL;
 	if (!nbd)
@@ -170,10 +168,12 @@ int nbd_open(struct nbd **result, const char *path, const char *format,
 		r = error_errno(error, errno, "no folder for a socket");
 	}
 	snprintf(socket, sizeof(socket), "%s/nbd", nbd->folder);
-	if (!r && (r = start(nbd, path, format, socket)))
-		error_errno(error, r,
-			    "can't run /usr/bin/qemu-nbd; install "
-			    "the package qemu-utils");
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (!r)
+		r = start(nbd, path, format, socket, null < 0 ? 0 : null,
+			  error);
+	if (null >= 0)
+		close(null);
 	if (!r)
 		r = reach(nbd, socket, error);
 	if (!r && !negotiate(nbd))

@@ -22,7 +22,7 @@ static void become(const struct spawn *spawn, char *const *arguments,
 {
 	int moved[SPAWN_FDS];
 	sigset_t none;
-	int null;
+	int null, output;
 
 	if (spawn->dies_with_us) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -34,9 +34,13 @@ static void become(const struct spawn *spawn, char *const *arguments,
 		if (moved[i] < 0)
 			_exit(127);
 	}
+	output = spawn->output ? fcntl(spawn->output, F_DUPFD, 3 + SPAWN_FDS)
+			       : -1;
 	for (unsigned i = 0; i < spawn->fd_count; i++)
 		if (dup2(moved[i], 3 + (int)i) < 0)
 			_exit(127);
+	if (spawn->output && (dup2(output, 1) < 0 || dup2(output, 2) < 0))
+		_exit(127);
 	close_range(3 + spawn->fd_count, ~0u, 0);
 	null = open("/dev/null", O_RDONLY);
 	if (null > 0) {
@@ -48,7 +52,9 @@ static void become(const struct spawn *spawn, char *const *arguments,
 	signal(SIGPIPE, SIG_DFL);
 	if (spawn->alarm_s)
 		alarm(spawn->alarm_s);
-	execv(spawn->program ? spawn->program : "/proc/self/exe", arguments);
+	execve(spawn->program ? spawn->program : "/proc/self/exe", arguments,
+	       spawn->environment ? (char *const *)spawn->environment
+				  : environ);
 	_exit(127);
 }
 

@@ -18,13 +18,16 @@ struct spawn {
 	/* Become descriptors 3, 4, … of the child; every other is closed. */
 	int fds[SPAWN_FDS];
 	unsigned fd_count;
+	/* Becomes its stdout and stderr; 0: they are ours. */
+	int output;
+	const char *const *environment; /* NULL ends; NULL: ours */
 	/* It is killed when the calling thread ends. */
 	bool dies_with_us;
 	/* It is ended by SIGALRM after so many seconds; 0: never. */
 	unsigned alarm_s;
 };
 
-/* stdin is /dev/null, stdout and stderr are ours. */
+/* stdin is /dev/null. A program that is not there ends with status 127. */
 int spawn_self(const struct spawn *spawn, pid_t *pid, struct error *error);
 
 /*

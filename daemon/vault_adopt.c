@@ -62,22 +62,19 @@ static int check_disk(struct work *w, const struct domain_file *file,
 		      struct disk_info *info, struct error *error)
 {
 	const char *format = file->format[0] ? file->format : "raw";
-	int r = disk_inspect(file->path, info, error);
+	int r;
 
 	(void)w;
-	if (r) {
-		error_prefix(error, "disk %s", file->target);
-		return r;
-	}
 	if (strcmp(format, "qcow2") && strcmp(format, "raw"))
 		return error_set(error, -EINVAL,
 				 "disk %s is %s: convert it first (qemu-img "
 				 "convert -O qcow2)",
 				 file->target, format);
-	/* A raw image may look like anything. */
-	if (strcmp(format, "raw") == 0)
-		strcpy(info->format, "raw");
-	return 0;
+	/* No guess: a raw image may look like anything. */
+	r = disk_inspect_as(file->path, format, info, error);
+	if (r)
+		error_prefix(error, "disk %s", file->target);
+	return r;
 }
 
 static int take_disk(struct work *w, const struct domain_file *file,
