@@ -35,6 +35,7 @@ static const struct {
 	{"max-pending", 1, 100000},
 	{"memory", 256, 1 << 20},
 	{"automatic", 0, 1},
+	{"rate", 0, 1 << 20},
 };
 
 static int set_text(char *field, const struct key *key, const char *value,

@@ -43,6 +43,7 @@
 #include "daemon/session_live.h"
 #include "daemon/ticket.h"
 #include "daemon/units.h"
+#include "daemon/upkeep.h"
 #include "daemon/vault.h"
 #include "daemon/vault_make.h"
 #include "webui/webui.h"
@@ -295,6 +296,8 @@ static int start(struct control *control, struct error *error)
 		if (!r)
 			vault_fetch_resume(control);
 		if (!r)
+			r = upkeep_new(&control->upkeep, control, error);
+		if (!r)
 			r = start_web(control, error);
 	}
 	return r;
@@ -305,7 +308,9 @@ static void stop(struct control *control, bool quit)
 	webui_stop(control->webui);
 	supervisor_free(control->gateway, quit);
 	control->gateway = NULL;
+	upkeep_stop(control->upkeep);
 	jobs_free(control->jobs);
+	upkeep_free(control->upkeep);
 	sessions_free(control->sessions);
 	network_stop(control->network);
 	hypervisor_free(control->hypervisor);

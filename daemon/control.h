@@ -31,6 +31,7 @@ struct control {
 	struct hypervisor *hypervisor;
 	struct sessions *sessions;
 	struct jobs *jobs;
+	struct upkeep *upkeep;
 	struct supervisor *gateway;
 	struct webui *webui;
 };

@@ -143,10 +143,10 @@ int ctl_vault_create(struct ctl *ctl, struct error *error)
 /* --- list and show ---------------------------------------------------- */
 
 static const struct ctl_column list_columns[] = {
-	{"NAME", false, true},   {"STATE", false, false},
-	{"CPUS", true, false},   {"MEMORY", true, false},
-	{"ACCEL", false, false}, {"SEALED", false, false},
-	{"LIVE", true, false},
+	{"NAME", false, true},      {"STATE", false, false},
+	{"CPUS", true, false},      {"MEMORY", true, false},
+	{"ACCEL", false, false},    {"SEALED", false, false},
+	{"VERIFIED", false, false}, {"LIVE", true, false},
 };
 
 static void list_row(struct ctl_table *table, const json_t *vault)
@@ -166,6 +166,8 @@ static void list_row(struct ctl_table *table, const json_t *vault)
 			      json_object_get(vault, "identity"), "sealed"))
 			      ? "yes"
 			      : "no");
+	ctl_table_add(table, ctl_text(json_object_get(vault, "verification"),
+				      "state"));
 	snprintf(text, sizeof(text), "%lld",
 		 (long long)ctl_number(vault, "sessions_live"));
 	ctl_table_add(table, text);
@@ -186,7 +188,7 @@ int ctl_vault_list(struct ctl *ctl, struct error *error)
 		ctl_print("no vaults; make one with mediavmctl vault create "
 			  "NAME");
 	} else {
-		table = ctl_table_new(list_columns, 7);
+		table = ctl_table_new(list_columns, 8);
 		json_array_foreach(list, i, vault)
 		{
 			list_row(table, vault);
@@ -228,10 +230,45 @@ static void show_firmware(const json_t *vault)
 			  version[0] ? ", SeaBIOS " : "", version);
 }
 
+static void show_disks(const json_t *disks)
+{
+	char size[CTL_TEXT_SIZE], used[CTL_TEXT_SIZE];
+	json_t *disk;
+	size_t i;
+
+	json_array_foreach(disks, i, disk)
+	{
+		ctl_print("%-12s %s: %s (%s, %s used)%s", i ? "" : "disk",
+			  ctl_text(disk, "target"), ctl_text(disk, "path"),
+			  ctl_size(ctl_number(disk, "virtual_size"), size),
+			  ctl_size(ctl_number(disk, "actual_size"), used),
+			  json_is_true(json_object_get(disk, "in_place"))
+				  ? "; its image is outside the vault"
+				  : "");
+	}
+}
+
+/* What is known of its frozen layers and files. */
+static void show_verification(const json_t *verification)
+{
+	const char *state = ctl_text(verification, "state");
+	const char *text = ctl_text(verification, "text");
+	char time[CTL_TEXT_SIZE];
+
+	if (strcmp(state, "never") == 0)
+		show_line("verified", "never");
+	else
+		ctl_print("%-12s %s, %s%s%s", "verified", state,
+			  ctl_time(ctl_text(verification, "at"), time),
+			  text[0] ? ": " : "", text);
+	if (ctl_text(verification, "next_at")[0])
+		ctl_print("%-12s next %s", "",
+			  ctl_time(ctl_text(verification, "next_at"), time));
+}
+
 static void show_hardware(const json_t *vault)
 {
-	const json_t *disk = json_object_get(vault, "disk");
-	char size[CTL_TEXT_SIZE], used[CTL_TEXT_SIZE];
+	char size[CTL_TEXT_SIZE];
 
 	ctl_print("%-12s %lld × %s, %s, %lld monitor(s)", "hardware",
 		  (long long)ctl_number(vault, "cpus"),
@@ -241,11 +278,7 @@ static void show_hardware(const json_t *vault)
 	show_line("machine", ctl_text(vault, "machine"));
 	show_firmware(vault);
 	show_line("mac", ctl_text(vault, "mac"));
-	if (ctl_text(disk, "format")[0])
-		ctl_print("%-12s %s (%s, %s used)", "disk",
-			  ctl_text(disk, "path"),
-			  ctl_size(ctl_number(disk, "virtual_size"), size),
-			  ctl_size(ctl_number(disk, "actual_size"), used));
+	show_disks(json_object_get(vault, "disks"));
 }
 
 static void show(const json_t *vault)
@@ -274,6 +307,7 @@ static void show(const json_t *vault)
 	show_hardware(vault);
 	ctl_identity_print(identity);
 	ctl_machine_print(json_object_get(vault, "emulator"));
+	show_verification(json_object_get(vault, "verification"));
 	ctl_lease_print(json_object_get(vault, "lease"));
 	ctl_network_print(json_object_get(vault, "network"));
 	ctl_print("%-12s %lld live", "sessions",

@@ -13,7 +13,7 @@
 #define HEADER 64 /* 8 + 4 + 4 + 8 + 8 + 32 */
 #define LEVELS 48
 #define LEAVES_MAX (UINT64_C(1) << 32)
-#define FLUSH 4096 /* leaves between two writes: 1 GiB of disk */
+#define FLUSH 16 /* leaves between two writes: 4 MiB of disk */
 
 static const char magic[8] = "MVDIGEST";
 

@@ -58,10 +58,14 @@ int job_run(struct jobs *jobs, const char *kind, const char *look,
 	    const char *session, int output, struct error *error);
 
 /*
- * Verifies every frozen layer of a vault's disk, in a thread of its own. The
- * job fails when something has changed; its error says what.
+ * Verifies all that is frozen of a vault, in a thread of its own. The job fails
+ * when something has changed; its error says what, its result all of it. In the
+ * background it keeps to the rate and the hours of the configuration.
  */
-int job_verify(struct jobs *jobs, const char *vault, char id[JOB_ID_SIZE],
+int job_verify(struct jobs *jobs, const char *vault, bool background,
+	       char id[JOB_ID_SIZE], struct error *error);
+/* Makes digests that are missing, in the background. */
+int job_digest(struct jobs *jobs, const char *vault, char id[JOB_ID_SIZE],
 	       struct error *error);
 
 /* A replay that waits for its viewer; start and connect come with it. */

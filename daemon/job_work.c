@@ -118,8 +118,10 @@ bool job_work_is_interrupted(const struct job_work *work)
 
 void job_work_result(struct job_work *work, json_t *result)
 {
-	json_decref(work->result);
-	work->result = result;
+	if (work->result)
+		json_object_update_new(work->result, result);
+	else
+		work->result = result;
 }
 
 /* --- processes -------------------------------------------------------- */

@@ -57,7 +57,8 @@ int job_work_check(struct job_work *work, struct error *error);
 /* Whether that is because the daemon ends: nobody gave the work up. */
 bool job_work_is_interrupted(const struct job_work *work);
 
-/* An object that is shown with the job from its end on; taken. */
+/* An object that is shown with the job from its end on; taken. Members of
+ * several are joined. */
 void job_work_result(struct job_work *work, json_t *result);
 
 /*

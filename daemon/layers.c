@@ -2,10 +2,12 @@
 #include "daemon/layers.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -135,6 +137,32 @@ bool layers_is_held(const struct layers *layers, const char *file)
 			if (!strcmp(layers->snapshots[i].layers[d], file))
 				return true;
 	return false;
+}
+
+static int hold(const char *folder, int kind, int *fd, struct error *error)
+{
+	char path[PATH_MAX];
+
+	place(folder, "disks", path);
+	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0)
+		return error_errno(error, errno, "can't use %s", path);
+	if (!flock(*fd, kind | LOCK_NB))
+		return 0;
+	close(*fd);
+	*fd = -1;
+	return error_errno(error, errno == EWOULDBLOCK ? EBUSY : errno,
+			   "%s is in use", path);
+}
+
+int layers_hold(const char *folder, int *fd, struct error *error)
+{
+	return hold(folder, LOCK_SH, fd, error);
+}
+
+int layers_hold_alone(const char *folder, int *fd, struct error *error)
+{
+	return hold(folder, LOCK_EX, fd, error);
 }
 
 /* --- reading ---------------------------------------------------------- */

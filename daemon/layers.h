@@ -107,6 +107,15 @@ bool layers_is_active(const struct layers *layers, const char *file);
 int layers_collect(const char *folder, const struct layers *layers,
 		   struct error *error);
 
+/*
+ * Frozen layers stay as they are while somebody holds them: a lock on disks/,
+ * which ends with close(*hold) or its process. -EBUSY while layers are being
+ * joined, and, for who would join them (layers_hold_alone), while others hold
+ * them.
+ */
+int layers_hold(const char *folder, int *hold, struct error *error);
+int layers_hold_alone(const char *folder, int *hold, struct error *error);
+
 struct layer *layers_find(struct layers *layers, const char *file);
 struct snapshot *layers_snapshot(struct layers *layers, const char *name);
 

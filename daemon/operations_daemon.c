@@ -23,6 +23,7 @@
 #include "daemon/operations_query.h"
 #include "daemon/session_live.h"
 #include "daemon/units.h"
+#include "daemon/upkeep.h"
 #include "daemon/vault.h"
 #include "webui/webui.h"
 
@@ -192,6 +193,22 @@ static void check_gateway(struct control *control, json_t *checks)
 	      status.restarts ? "look at the daemon's log" : NULL);
 }
 
+static void check_vaults(struct control *control, json_t *checks)
+{
+	char names[200], text[260];
+	unsigned damaged = upkeep_damaged(control, names, sizeof(names));
+
+	if (!damaged) {
+		check(checks, "vaults", "ok",
+		      "no verification found one damaged", NULL);
+		return;
+	}
+	snprintf(text, sizeof(text), "what is frozen of %s has changed", names);
+	check(checks, "vaults", "failed", text,
+	      "mediavmctl vault show says what; restore it from a bundle, and "
+	      "look after the host's disk");
+}
+
 static void check_clock(json_t *checks)
 {
 	char text[UNITS_TIME_SIZE];
@@ -274,6 +291,7 @@ int operation_doctor(struct control *control, const struct operation_call *call,
 		      "apt-get install passt");
 	else
 		check(checks, "passt", "ok", NETWORK_HELPER, NULL);
+	check_vaults(control, checks);
 	check_program(checks, "qemu-img", "/usr/bin/qemu-img", "qemu-utils");
 	check_gateway(control, checks);
 	check_space(control, checks);
@@ -347,7 +365,7 @@ char *control_metrics(struct control *control)
 {
 	struct gateway_status status;
 	uint64_t left, total;
-	char *text = NULL;
+	char *text = NULL, *vaults;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
@@ -384,6 +402,9 @@ char *control_metrics(struct control *control)
 		jobs_active(control->jobs), status.running, status.restarts,
 		(unsigned long long)left,
 		(long long)(control->started_at / 1000000));
+	vaults = upkeep_metrics(control);
+	fputs(vaults ? vaults : "", out);
+	free(vaults);
 	if (fclose(out)) {
 		free(text);
 		return NULL;

@@ -126,7 +126,9 @@ int operation_vault_verify(struct control *control,
 	int r = BODY_READ(call, members, error);
 
 	if (!r)
-		r = (deep ? job_verify : job_verify_identity)(
-			control->jobs, call->path[0], id, error);
+		r = deep ? job_verify(control->jobs, call->path[0], false, id,
+				      error)
+			 : job_verify_identity(control->jobs, call->path[0], id,
+					       error);
 	return r ? r : job_show(control->jobs, id, &answer->json, error);
 }

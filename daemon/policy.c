@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { CHOICE, NUMBER, DURATION, RETENTION, SIZE };
+enum kind { CHOICE, NUMBER, DURATION, RETENTION, INTERVAL, SIZE };
 
 static const struct key {
 	const char *name;
@@ -24,6 +24,8 @@ static const struct key {
 	{key, MEMBER(field), DURATION, NULL, initial, 0, 0},
 #define POLICY_RETENTION(field, key, initial) \
 	{key, MEMBER(field), RETENTION, NULL, initial, 0, 0},
+#define POLICY_INTERVAL(field, key) \
+	{key, MEMBER(field), INTERVAL, NULL, POLICY_VERIFY_DEFAULT, 0, 0},
 #define POLICY_SIZE(field, key, initial) \
 	{key, MEMBER(field), SIZE, NULL, initial, 0, 0},
 #include "schema/policy_keys.h"
@@ -141,6 +143,17 @@ static int parse(const struct key *key, const char *value, uint64_t *v,
 				 "%s=%s: forever or a duration such as 30d is "
 				 "allowed",
 				 key->name, value);
+	case INTERVAL:
+		*v = strcmp(value, "off") == 0 ? POLICY_VERIFY_OFF
+					       : POLICY_VERIFY_DEFAULT;
+		if (*v || strcmp(value, "default") == 0 ||
+		    (parse_number(value, seconds, v) && *v > 0 &&
+		     *v < POLICY_VERIFY_OFF))
+			return 0;
+		return error_set(error, EINVAL,
+				 "%s=%s: default, off or a duration such as "
+				 "30d is allowed",
+				 key->name, value);
 	case DURATION:
 		if (parse_number(value, seconds, v))
 			return 0;
@@ -225,6 +238,13 @@ void policy_get(const struct policy *policy, unsigned i, const char **key,
 		break;
 	case NUMBER:
 		snprintf(value, value_size, "%" PRIu64, v);
+		break;
+	case INTERVAL:
+		if (v == POLICY_VERIFY_DEFAULT || v == POLICY_VERIFY_OFF)
+			snprintf(value, value_size, "%s",
+				 v ? "off" : "default");
+		else
+			print_number(v, seconds, 2, value, value_size);
 		break;
 	case RETENTION:
 		if (v == 0) {

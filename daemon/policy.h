@@ -17,6 +17,9 @@ enum policy_clipboard { POLICY_CLIPBOARD_OFF, POLICY_CLIPBOARD_TO_GUEST,
 enum policy_switch { POLICY_OFF, POLICY_ON };
 enum policy_takeover { POLICY_TAKEOVER_ASK, POLICY_TAKEOVER_ALLOW,
 		       POLICY_TAKEOVER_DENY };
+/* A POLICY_INTERVAL that is no number of seconds. */
+#define POLICY_VERIFY_DEFAULT 0
+#define POLICY_VERIFY_OFF INT64_MAX
 enum policy_bind_address { POLICY_BIND_ON, POLICY_BIND_OFF };
 enum policy_machine { POLICY_MACHINE_AUTO, POLICY_MACHINE_OWN };
 
@@ -26,12 +29,14 @@ struct policy {
 #define POLICY_NUMBER(field, key, initial, min, max) uint64_t field;
 #define POLICY_DURATION(field, key, initial) uint64_t field;
 #define POLICY_RETENTION(field, key, initial) uint64_t field;
+#define POLICY_INTERVAL(field, key) uint64_t field;
 #define POLICY_SIZE(field, key, initial) uint64_t field;
 #include "schema/policy_keys.h"
 #undef POLICY_CHOICE
 #undef POLICY_NUMBER
 #undef POLICY_DURATION
 #undef POLICY_RETENTION
+#undef POLICY_INTERVAL
 #undef POLICY_SIZE
 };
 

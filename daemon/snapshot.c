@@ -17,6 +17,7 @@
 #include "daemon/log.h"
 #include "daemon/snapshot_state.h"
 #include "daemon/units.h"
+#include "daemon/upkeep.h"
 #include "daemon/vault.h"
 
 #define DEFINITION_MAX (1 << 20)
@@ -449,6 +450,8 @@ int snapshot_create(struct control *control, const struct vault *vault,
 	free(layers);
 	if (r)
 		tidy(control, vault);
+	else
+		upkeep_poke(control); /* its digests are missing */
 	return r;
 }
 

@@ -57,7 +57,8 @@ int snapshot_list(struct control *control, const struct vault *vault,
 
 /*
  * Joins layers that no snapshot holds to their neighbours. Does nothing for a
- * running vault. May take long; it can be interrupted at any moment.
+ * running vault, or while others read its frozen layers (layers_hold). May take
+ * long; it can be interrupted at any moment.
  */
 int snapshot_compact(struct control *control, const struct vault *vault,
 		     struct error *error);

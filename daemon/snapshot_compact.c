@@ -16,6 +16,7 @@
 #include "daemon/control.h"
 #include "daemon/disk.h"
 #include "daemon/folder.h"
+#include "daemon/upkeep.h"
 #include "daemon/vault.h"
 
 struct place {
@@ -173,34 +174,59 @@ static int join_one(const struct place *place, struct layers *layers,
 	return 0;
 }
 
+/* Digests that are made in the background give way; -EBUSY: others do not. */
+static int hold_alone(struct control *control, const struct vault *vault,
+		      const char *folder, int *hold, struct error *error)
+{
+	int r = layers_hold_alone(folder, hold, error);
+
+	for (int i = 0; i < 20 && r == -EBUSY; i++) {
+		error_clear(error);
+		upkeep_want(control, vault->uuid);
+		usleep(100000);
+		r = layers_hold_alone(folder, hold, error);
+	}
+	upkeep_want(control, "");
+	return r;
+}
+
 int snapshot_compact(struct control *control, const struct vault *vault,
 		     struct error *error)
 {
 	enum hypervisor_state state =
 		hypervisor_state(control->hypervisor, vault->uuid);
 	struct place *place;
-	struct layers *layers;
-	int r, more;
+	struct layers *layers = NULL;
+	int r, more = 0, hold = -1;
+	bool joined = false;
 
 	if (state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED)
 		return 0;
-	r = snapshot_layers(control, vault, &layers, error);
-	if (r)
-		return r;
 	place = calloc(1, sizeof(*place));
-	if (!place) {
-		free(layers);
+	if (!place)
 		return error_set(error, -ENOMEM, "no memory");
-	}
 	vault_path(control, vault->uuid, NULL, place->root);
+	r = hold_alone(control, vault, place->root, &hold, error);
+	if (r == -EBUSY) {
+		error_clear(error);
+		free(place);
+		return 0;
+	}
+	if (!r)
+		r = snapshot_layers(control, vault, &layers, error);
 	vault_path(control, vault->uuid, "disks", place->disks);
 	vault_path(control, vault->uuid, "digests", place->digests);
-	while ((more = join_one(place, layers, error)) == 1 && !r) {
+	while (!r && (more = join_one(place, layers, error)) == 1) {
+		joined = true;
 		r = layers_commit(place->root, layers, error);
 		if (!r)
 			r = layers_collect(place->root, layers, error);
 	}
+	if (hold >= 0)
+		close(hold);
 	free(place);
 	free(layers);
-	return r ? r : more;
+	if (joined)
+		upkeep_poke(control); /* digests may be missing */
+	return r ? r : more < 0 ? more : 0;
 }

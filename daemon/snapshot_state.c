@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/control.h"
+#include "daemon/digest_files.h"
 #include "daemon/disk.h"
 #include "daemon/folder.h"
 
@@ -159,6 +160,8 @@ int snapshot_state_save(struct control *control, const struct vault *vault,
 		join(place, "tpm", to);
 		r = copy_tree(from, to, error);
 	}
+	if (!r)
+		r = digest_files_write(place, error);
 	if (!r)
 		r = folder_sync(place, error);
 	vault_path(control, vault->uuid, "snapshots", place);

@@ -15,6 +15,7 @@
 #include "daemon/seal.h"
 #include "daemon/snapshot.h"
 #include "daemon/units.h"
+#include "daemon/upkeep.h"
 #include "daemon/vault_make.h"
 #include "daemon/vault_move.h"
 
@@ -26,11 +27,13 @@
 struct busy {
 	char uuid[37];
 	bool starting;
+	volatile bool *cut; /* of work that can wait, else NULL */
 	struct busy *next;
 };
 
 struct vaults {
 	pthread_mutex_t lock;
+	pthread_cond_t freed;
 	struct busy *busy;
 };
 
@@ -40,6 +43,7 @@ int vaults_new(struct vaults **vaults, struct error *error)
 	if (!*vaults)
 		return error_set(error, -ENOMEM, "no memory");
 	pthread_mutex_init(&(*vaults)->lock, NULL);
+	pthread_cond_init(&(*vaults)->freed, NULL);
 	return 0;
 }
 
@@ -53,6 +57,7 @@ void vaults_free(struct vaults *vaults)
 		free(vaults->busy);
 		vaults->busy = next;
 	}
+	pthread_cond_destroy(&vaults->freed);
 	pthread_mutex_destroy(&vaults->lock);
 	free(vaults);
 }
@@ -78,27 +83,48 @@ bool vaults_is_starting(struct vaults *vaults, const char *uuid)
 	return starting;
 }
 
+/* With the lock held. */
+static int add_busy(struct vaults *vaults, const char *uuid, bool starting,
+		    volatile bool *cut, struct error *error)
+{
+	struct busy **at = find_busy(vaults, uuid);
+
+	if (*at)
+		return error_set(error, -EBUSY,
+				 "another command is at work on this vault: "
+				 "try again in a moment");
+	*at = calloc(1, sizeof(**at));
+	if (!*at)
+		return error_set(error, -ENOMEM, "no memory");
+	strcpy((*at)->uuid, uuid);
+	(*at)->starting = starting;
+	(*at)->cut = cut;
+	return 0;
+}
+
 int vaults_lock(struct vaults *vaults, const char *uuid, bool starting,
 		struct error *error)
 {
-	struct busy **at;
-	int r = 0;
+	struct busy *busy;
+	int r;
 
 	pthread_mutex_lock(&vaults->lock);
-	at = find_busy(vaults, uuid);
-	if (*at) {
-		r = error_set(error, -EBUSY,
-			      "another command is at work on this vault: try "
-			      "again in a moment");
-	} else {
-		*at = calloc(1, sizeof(**at));
-		if (*at) {
-			strcpy((*at)->uuid, uuid);
-			(*at)->starting = starting;
-		} else {
-			r = error_set(error, -ENOMEM, "no memory");
-		}
+	while ((busy = *find_busy(vaults, uuid)) && busy->cut) {
+		*busy->cut = true;
+		pthread_cond_wait(&vaults->freed, &vaults->lock);
 	}
+	r = add_busy(vaults, uuid, starting, NULL, error);
+	pthread_mutex_unlock(&vaults->lock);
+	return r;
+}
+
+int vaults_lock_loosely(struct vaults *vaults, const char *uuid,
+			volatile bool *cut, struct error *error)
+{
+	int r;
+
+	pthread_mutex_lock(&vaults->lock);
+	r = add_busy(vaults, uuid, false, cut, error);
 	pthread_mutex_unlock(&vaults->lock);
 	return r;
 }
@@ -113,6 +139,7 @@ void vaults_unlock(struct vaults *vaults, const char *uuid)
 	if (busy)
 		*at = busy->next;
 	free(busy);
+	pthread_cond_broadcast(&vaults->freed);
 	pthread_mutex_unlock(&vaults->lock);
 }
 
@@ -221,6 +248,7 @@ int vault_set_policy(struct control *control, const struct vault *vault,
 					     catalogue_text(vault->uuid)),
 			    NULL, NULL, error);
 	free(text);
+	upkeep_poke(control);
 	return r < 0 ? (int)r : 0;
 }
 

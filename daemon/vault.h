@@ -133,6 +133,10 @@ bool vaults_is_starting(struct vaults *vaults, const char *uuid);
 /* -EBUSY when it is being changed by another; end with vaults_unlock. */
 int vaults_lock(struct vaults *vaults, const char *uuid, bool starting,
 		struct error *error);
+/* The same for work that can wait: whoever else wants the vault sets *cut, and
+ * has it when it is unlocked. */
+int vaults_lock_loosely(struct vaults *vaults, const char *uuid,
+			volatile bool *cut, struct error *error);
 void vaults_unlock(struct vaults *vaults, const char *uuid);
 
 #endif

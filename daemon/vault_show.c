@@ -19,6 +19,7 @@
 #include "daemon/seal.h"
 #include "daemon/snapshot.h"
 #include "daemon/units.h"
+#include "daemon/upkeep.h"
 
 #define DEFINITION_MAX (1 << 20)
 
@@ -158,6 +159,9 @@ json_t *vault_json(struct control *control, const struct vault *vault)
 	json_object_set_new(
 		json, "kind",
 		json_string(attach_is(vault) ? "attached" : "kept"));
+	if (!attach_is(vault))
+		json_object_set_new(json, "verification",
+				    upkeep_json(control, vault));
 	json_object_set_new(json, "lease", lease_json(control, vault));
 	json_object_set_new(json, "emulator", machine_json(control, vault));
 	if (vault->why[0])

@@ -38,6 +38,13 @@ CONFIG_KEY("http", "address", STRING, http_address, "127.0.0.1",
 	   "address of the page and the API")
 CONFIG_KEY("http", "port", NUMBER, http_port, "8930",
 	   "port of the page and the API; 0 takes a free one, -1 none")
+CONFIG_KEY("verify", "interval", DURATION, verify_interval, "30d",
+	   "how often what is frozen of a vault is compared with its digests; "
+	   "0: only when asked for")
+CONFIG_KEY("verify", "hours", STRING, verify_hours, "",
+	   "hours of the day in which that is done, such as 1-6; empty: any")
+CONFIG_KEY("verify", "rate", NUMBER, verify_rate, "0",
+	   "MiB that it reads in a second at most; 0: no limit")
 CONFIG_KEY("render", "memory", NUMBER, render_memory, "2048",
 	   "address space of a rendering job, MiB")
 CONFIG_KEY("render", "automatic", NUMBER, render_automatic, "1",

@@ -6,6 +6,7 @@
  * POLICY_NUMBER(field, "key", default, min, max)
  * POLICY_DURATION(field, "key", default seconds)   0 = never; "60s", "30m",
  *   "8h", "30d"
+ * POLICY_INTERVAL(field, "key")   "default" first; "off", "30d"
  * POLICY_SIZE(field, "key", default bytes)         0 = no limit; "20G"
  */
 POLICY_CHOICE(record, "record", "required|best-effort|off")
@@ -20,5 +21,6 @@ POLICY_DURATION(idle_timeout, "idle-timeout", 0)
 POLICY_DURATION(ticket_lifetime, "ticket-lifetime", 60)
 POLICY_CHOICE(bind_address, "bind-address", "on|off")
 POLICY_RETENTION(retention, "retention", 0)	/* "forever" or a duration */
+POLICY_INTERVAL(verify, "verify")
 POLICY_SIZE(quota, "quota", 0)
 POLICY_CHOICE(machine, "machine", "auto|own")

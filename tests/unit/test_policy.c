@@ -29,7 +29,8 @@ static void defaults_are_the_design_s(void **state)
 		{"viewers", "1"},       {"takeover", "ask"},
 		{"idle-timeout", "0"},  {"ticket-lifetime", "60s"},
 		{"bind-address", "on"}, {"retention", "forever"},
-		{"quota", "0"},		{"machine", "auto"},
+		{"verify", "default"},  {"quota", "0"},
+		{"machine", "auto"},
 	};
 	struct policy p;
 
@@ -69,6 +70,11 @@ static void values_read_back(void **state)
 		{"retention", "30d", "30d"},
 		{"retention", "forever", "forever"},
 		{"retention", "0", NULL},
+		{"verify", "30d", "30d"},
+		{"verify", "off", "off"},
+		{"verify", "default", "default"},
+		{"verify", "0", NULL},
+		{"verify", "9223372036854775807", NULL},
 		{"quota", "20G", "20G"},
 		{"quota", "1024M", "1G"},
 		{"quota", "1500", "1500"},

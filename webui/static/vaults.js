@@ -203,6 +203,7 @@ const hints = {
 	'bind-address': 'a ticket works from the address it was used from',
 	retention: 'forever, or 30d',
 	quota: '0 for none, or 20G',
+	verify: 'default, off, or 30d',
 };
 
 function policyField(key, value) {
