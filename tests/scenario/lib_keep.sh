@@ -37,9 +37,10 @@ pause_ms()
 
 # --- hosts -----------------------------------------------------------------
 
-# host NAME: from here on $state, $run and the daemon are those of this host.
-# Each has folders of its own for everything that a host has one of; where the
-# machine lets us, its host name is another as well.
+# host NAME [LIKE]: from here on $state, $run and the daemon are those of this
+# host. Each has folders of its own for everything that a host has one of, and
+# where the machine lets us a host name; with LIKE it is that host, and only
+# the daemon and its folders are others.
 host=
 host()
 {
@@ -54,11 +55,11 @@ host()
 		on_host="unshare --uts $work/$host/as"
 	[ -d "$work/$host" ] && return
 	mkdir "$work/$host"
-	printf '#!/bin/sh\nhostname %s && exec "$@"\n' "$host" \
+	printf '#!/bin/sh\nhostname %s && exec "$@"\n' "${2:-$host}" \
 		>"$work/$host/as"
 	chmod 755 "$work/$host/as"
-	daemon_config "[daemon]" "identity = $work/$host/identity" \
-		"registry = $work/$host/registry"
+	daemon_config "[daemon]" "identity = $work/${2:-$host}/identity" \
+		"registry = $work/${2:-$host}/registry"
 }
 
 # host_gone NAME: with all that it had; its guests as well.
