@@ -70,15 +70,18 @@ static bool is_tpm(long pid, const char *root)
 	       memmem(line, length, root, strlen(root));
 }
 
-/* Its TPM waits for it, and holds the lock on the TPM's state. */
+/*
+ * Its TPM waits for it, and holds the lock on the TPM's state. Of a guest's
+ * name libvirt takes 20 bytes there.
+ */
 static void end_tpm(const char *root, const char *name)
 {
-	char folder[PATH_MAX], path[2 * PATH_MAX], end[300], *text;
+	char folder[PATH_MAX], path[2 * PATH_MAX], end[48], *text;
 	struct dirent *entry;
 	DIR *list;
 
 	snprintf(folder, sizeof(folder), "%s/run/swtpm", root);
-	snprintf(end, sizeof(end), "-%.255s-swtpm.pid", name);
+	snprintf(end, sizeof(end), "-%.20s-swtpm.pid", name);
 	list = opendir(folder);
 	while (list && (entry = readdir(list))) {
 		size_t at = strspn(entry->d_name, "0123456789");

@@ -190,7 +190,6 @@ int hypervisor_root_prepare(const char *root, char **uri, struct error *error)
 					: move_user_folders(path, error);
 	if (result < 0)
 		return result;
-	hypervisor_root_clean(path);
 	*uri = make_uri(path);
 	return *uri ? 0 : error_set(error, ENOMEM, "out of memory");
 }

@@ -23,12 +23,6 @@
 int hypervisor_root_prepare(const char *root, char **uri, struct error *error);
 
 /*
- * Forgets starts that a killed process left in the middle, before there was a
- * QEMU. root: as prepared; before it is opened, by its only user.
- */
-void hypervisor_root_clean(const char *root);
-
-/*
  * Has a guest's TPM keep its state in a folder of the caller's, which is there:
  * the driver's own place for it becomes a symbolic link. (libvirt has an
  * element for the place only since 10.10.) State that lies at the driver's

@@ -1,5 +1,5 @@
 /* What is left in libvirt's root of a start that was killed. */
-#include "daemon/hypervisor_root.h"
+#include "daemon/hypervisor_left.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -37,7 +37,7 @@ static int is_there(const char *root, const char *name)
 	return access(path, F_OK) == 0;
 }
 
-/* Sleeps under that name; returns when it is that program. */
+/* A TPM that waits; returns when it is that program. */
 static pid_t start(const char *name)
 {
 	int ends[2];
@@ -48,7 +48,7 @@ static pid_t start(const char *name)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		execlp("sleep", name, "60", NULL);
+		execlp("sh", "swtpm", "-c", "sleep 60; true", name, NULL);
 		_exit(127);
 	}
 	close(ends[1]);
@@ -69,7 +69,7 @@ static void test_clean(void **data)
 	assert_int_equal(folder_make_all(path, 0700, NULL), 0);
 	snprintf(path, sizeof(path), "%s/run/swtpm", root);
 	assert_int_equal(folder_make_all(path, 0700, NULL), 0);
-	write_file(root, "run/qemu/one.xml",
+	write_file(root, "run/qemu/012345678901234567-12345.xml",
 		   "<!-- pid='7' -->\n<domstatus state='paused' "
 		   "reason='starting up' pid='0'>\n</domstatus>");
 	write_file(root, "run/qemu/two.xml",
@@ -77,12 +77,12 @@ static void test_clean(void **data)
 	mine = start(root);
 	other = start("elsewhere");
 	snprintf(number, sizeof(number), "%d", mine);
-	write_file(root, "run/swtpm/3-one-swtpm.pid", number);
+	write_file(root, "run/swtpm/3-012345678901234567-1-swtpm.pid", number);
 	snprintf(number, sizeof(number), "%d", other);
-	write_file(root, "run/swtpm/2-one-swtpm.pid", number);
+	write_file(root, "run/swtpm/2-012345678901234567-1-swtpm.pid", number);
 
-	hypervisor_root_clean(root);
-	assert_false(is_there(root, "run/qemu/one.xml"));
+	assert_int_equal(hypervisor_left_clean(root, NULL), 0);
+	assert_false(is_there(root, "run/qemu/012345678901234567-12345.xml"));
 	assert_true(is_there(root, "run/qemu/two.xml"));
 	assert_int_equal(waitpid(mine, &status, 0), mine);
 	assert_true(WIFSIGNALED(status));
