@@ -30,18 +30,10 @@ static int gone(const struct machine_qemu *qemu, struct error *error)
 static int spawn(struct machine_qemu *qemu, const char *emulator, int fd,
 		 struct error *error)
 {
-	static const char *const arguments[] = {"-machine",
-						"none",
-						"-nodefaults",
-						"-no-user-config",
-						"-display",
-						"none",
-						"-S",
-						"-chardev",
-						"socket,id=qmp,fd=3",
-						"-mon",
-						"chardev=qmp,mode=control",
-						NULL};
+	static const char *const arguments[] = {
+		"-machine",           "none", "-nodefaults", "-no-user-config",
+		"-display",           "none", "-S",          "-chardev",
+		"socket,id=qmp,fd=3", "-qmp", "chardev:qmp", NULL};
 	const struct spawn start = {.program = emulator,
 				    .arguments = arguments,
 				    .fds = {fd},
