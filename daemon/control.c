@@ -204,6 +204,7 @@ static int open_hypervisor(struct control *control, struct error *error)
 	const struct hypervisor_options options = {
 		.uri = control->config.libvirt_uri,
 		.root = root,
+		.lock_manager = control->config.lock_manager,
 		.changed = vault_changed,
 		.data = control,
 	};

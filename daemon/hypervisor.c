@@ -331,12 +331,14 @@ static void settle(struct hypervisor *h)
 	free(domains);
 }
 
-static int prepare_root(struct hypervisor *h, const char *root,
+static int prepare_root(struct hypervisor *h,
+			const struct hypervisor_options *options,
 			struct error *error)
 {
-	int result = hypervisor_root_prepare(root, &h->uri, error);
+	int result = hypervisor_root_prepare(
+		options->root, options->lock_manager, &h->uri, error);
 
-	if (result == 0 && !(h->root = strdup(root)))
+	if (result == 0 && !(h->root = strdup(options->root)))
 		result = error_set(error, ENOMEM, "out of memory");
 	return result;
 }
@@ -358,7 +360,7 @@ int hypervisor_new(struct hypervisor **result,
 	h->changed = options->changed;
 	h->data = options->data;
 	if (strcmp(options->uri, "embed") == 0)
-		status = prepare_root(h, options->root, error);
+		status = prepare_root(h, options, error);
 	else if (!(h->uri = strdup(options->uri)))
 		status = error_set(error, ENOMEM, "out of memory");
 	else
@@ -370,8 +372,15 @@ int hypervisor_new(struct hypervisor **result,
 					   "cannot start libvirt's client: %s",
 					   virGetLastErrorMessage());
 	}
-	if (status == 0)
+	if (status == 0) {
 		status = open_connection(h, error);
+		if (status < 0 && options->lock_manager &&
+		    *options->lock_manager)
+			error_prefix(error,
+				     "with lock-manager = %s, which needs a "
+				     "package of its own",
+				     options->lock_manager);
+	}
 	if (status < 0) {
 		hypervisor_free(h);
 		return status;

@@ -27,6 +27,8 @@ enum hypervisor_state {
 struct hypervisor_options {
 	const char *uri;	/* "embed" or a libvirt URI */
 	const char *root;	/* folder for embed; created; a short path */
+	/* For embed: "lockd" or "sanlock"; NULL or "" for none. */
+	const char *lock_manager;
 	/* A guest changed its state (own thread; do not block long). */
 	void (*changed)(void *data, const char *uuid,
 			enum hypervisor_state state, const char *why);

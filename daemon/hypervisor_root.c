@@ -27,12 +27,15 @@ static const char common[] = "# Written by mediavmd at each start.\n"
 			     "namespaces = []\n"
 			     "cgroup_controllers = []\n";
 
-static int write_configuration(int fd)
+static int write_configuration(int fd, const char *lock_manager)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 
 	if (dprintf(fd, "%s", common) < 0)
+		return -errno;
+	if (lock_manager && *lock_manager &&
+	    dprintf(fd, "lock_manager = \"%s\"\n", lock_manager) < 0)
 		return -errno;
 	if (uid != 0)
 		return 0;
@@ -54,7 +57,8 @@ static int make_folder(const char *path, struct error *error)
 }
 
 /* root is of a checked length. */
-static int write_file(const char *root, struct error *error)
+static int write_file(const char *root, const char *lock_manager,
+		      struct error *error)
 {
 	char path[HYPERVISOR_ROOT_MAX + 32], draft[sizeof(path)];
 	int fd, result;
@@ -70,7 +74,7 @@ static int write_file(const char *root, struct error *error)
 	fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_errno(error, errno, "cannot write %s", draft);
-	result = write_configuration(fd);
+	result = write_configuration(fd, lock_manager);
 	if (close(fd) < 0 && result == 0)
 		result = -errno;
 	if (result == 0 && rename(draft, path) < 0)
@@ -166,12 +170,27 @@ static int check_user(struct error *error)
 			 "libvirt-qemu) or run mediavmd as another user");
 }
 
-int hypervisor_root_prepare(const char *root, char **uri, struct error *error)
+static int check_lock_manager(const char *name, struct error *error)
+{
+	if (!*name || strcmp(name, "lockd") == 0 ||
+	    strcmp(name, "sanlock") == 0)
+		return 0;
+	return error_set(error, EINVAL,
+			 "lock-manager is \"%s\"; it may be lockd, sanlock or "
+			 "empty",
+			 name);
+}
+
+int hypervisor_root_prepare(const char *root, const char *lock_manager,
+			    char **uri, struct error *error)
 {
 	char path[PATH_MAX];
-	int result = make_folder(root, error);
+	int result =
+		check_lock_manager(lock_manager ? lock_manager : "", error);
 
 	*uri = NULL;
+	if (result == 0)
+		result = make_folder(root, error);
 	if (result < 0)
 		return result;
 	if (!realpath(root, path))
@@ -182,7 +201,7 @@ int hypervisor_root_prepare(const char *root, char **uri, struct error *error)
 		return result;
 	result = hypervisor_left_clean(path, error);
 	if (result == 0)
-		result = write_file(path, error);
+		result = write_file(path, lock_manager, error);
 	if (result == 0)
 		result = move_log(path, error);
 	if (result == 0)

@@ -18,9 +18,11 @@
  * other than root it also sets XDG_RUNTIME_DIR, XDG_CACHE_HOME and
  * XDG_CONFIG_HOME of this process: call it before there are other threads.
  * In a copy of a root it forgets the guests that run in the original.
+ * lock_manager: as hypervisor_options has it; -EINVAL for another.
  * -ENAMETOOLONG, -EACCES and what else the file system says.
  */
-int hypervisor_root_prepare(const char *root, char **uri, struct error *error);
+int hypervisor_root_prepare(const char *root, const char *lock_manager,
+			    char **uri, struct error *error);
 
 /*
  * Has a guest's TPM keep its state in a folder of the caller's, which is there:

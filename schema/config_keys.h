@@ -23,6 +23,9 @@ CONFIG_KEY("libvirt", "emulator", PATH, emulator, "/usr/bin/qemu-system-x86_64",
 	   "QEMU")
 CONFIG_KEY("libvirt", "accelerator", STRING, accelerator, "auto",
 	   "auto (KVM if it really works, otherwise TCG), kvm or tcg")
+CONFIG_KEY("libvirt", "lock-manager", STRING, lock_manager, "",
+	   "lockd or sanlock: libvirt's own lock on each disk file, for disks "
+	   "that several hosts reach; empty: none")
 CONFIG_KEY("gateway", "address", STRING, gateway_address, "0.0.0.0",
 	   "addresses to listen on for SPICE over TLS, separated by spaces")
 CONFIG_KEY("gateway", "port", NUMBER, gateway_port, "5930",
