@@ -39,6 +39,7 @@
 
 #define ORDER_MAX (1 << 20)
 #define DEFINITION_MAX (1 << 20)
+#define RESUME_US (24 * INT64_C(3600000000))
 
 struct export
 {
@@ -179,6 +180,13 @@ static void forget(struct export *e, bool done)
 	e->pack = NULL;
 }
 
+/* What a guest was some time ago is not what is asked for. */
+static bool is_stale(const struct export *e)
+{
+	return e->pack->plan->running &&
+	       units_now_us() - e->pack->plan->made_at > RESUME_US;
+}
+
 /* Whether what is there can be gone on with: e->pack. */
 static bool go_on(struct export *e)
 {
@@ -190,10 +198,10 @@ static bool go_on(struct export *e)
 	    strcmp(order_text(e, "target"), e->target) != 0)
 		return false;
 	if (!bundle_pack_load(&e->pack, e->folder, &error) &&
-	    !bundle_pack_check(e->pack, e->folder, &error))
+	    !bundle_pack_check(e->pack, e->folder, &error) && !is_stale(e))
 		return true;
 	log_info("vault %s: its export begins anew: %s", e->vault.name,
-		 error.text);
+		 error.code ? error.text : "it was begun long ago");
 	return false;
 }
 
@@ -598,13 +606,32 @@ static json_t *result(const struct export *e)
 	return result;
 }
 
+/* Before hours of work: a lease that is not here can't be handed over. */
+static int check_move(struct export *e, struct error *error)
+{
+	json_t *lease;
+	const char *state, *why;
+	int r = 0;
+
+	if (runs(e))
+		return error_set(error, -EBUSY,
+				 "it runs; stop it first, then it can move");
+	lease = lease_json(e->control, &e->vault);
+	state = json_string_value(json_object_get(lease, "state"));
+	why = json_string_value(json_object_get(lease, "why"));
+	/* By this export, before it was cut. */
+	if (why && (!state || strcmp(state, "handed-over") != 0))
+		r = error_set(error, -EPERM, "it can't be moved: %s", why);
+	json_decref(lease);
+	return r;
+}
+
 static int work(struct export *e, struct error *error)
 {
 	int r = lock(e, error);
 
-	if (!r && e->moved && runs(e))
-		r = error_set(error, -EBUSY,
-			      "it runs; stop it first, then it can move");
+	if (!r && e->moved)
+		r = check_move(e, error);
 	if (!r)
 		r = prepare(e, error);
 	if (r)
@@ -627,6 +654,9 @@ static int run(struct job_work *job, void *data, struct error *error)
 
 		job_work_result(job, json_incref(done));
 		json_object_set_new(done, "who", json_string(e->who));
+		/* If it can't be removed now: it is not gone on with. */
+		json_object_set_new(e->order, "ready", json_false());
+		save_order(e, NULL);
 		events_post(e->control->events, "vault.exported", e->vault.name,
 			    done);
 	}

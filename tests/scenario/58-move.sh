@@ -95,6 +95,14 @@ head -c $((size - 100)) "$work/keep.mvault" >"$work/cut.mvault"
 ok "a cut is no bundle" is_refused 'before its end' \
 	ctl vault import --check "$work/cut.mvault"
 
+# A small one for the enemy.
+echo kernel >"$work/kernel"
+ctl vault create small --disk-size 16M --kernel "$work/kernel" \
+	--initrd "$work/kernel" >/dev/null
+small=$state/vaults/$(uuid_of small)
+ok "a vault that was never started is exported" \
+	ctl vault export small "$work/small.mvault"
+
 # --- the new host -----------------------------------------------------------
 
 daemon_stop
@@ -107,6 +115,45 @@ ok "so is one of another signer" is_refused 'not by' \
 	ctl vault import "$work/keep.mvault" \
 	--signer "$(printf '%064d' 0)"
 ok "and nothing of it is left" nothing_is_left
+
+# enemy WHAT...: that of a good bundle is changed, and it is signed again.
+enemy()
+{
+	"$BUILDDIR/tests/scenario/enemy" "$work/small.mvault" \
+		"$work/enemy.mvault" "$@" || return 1
+	! ctl vault import "$work/enemy.mvault" >"$work/refused" 2>&1 &&
+		cat "$work/refused" && nothing_is_left &&
+		[ "$(json length ctl --json vault list)" = 0 ] &&
+		[ -z "$(ls "$state/vaults" 2>/dev/null)" ]
+}
+plan_is_refused()
+{
+	enemy plan "$1" "$2" && grep 'bundle' "$work/refused"
+}
+ok "a path out of the vault is refused" \
+	plan_is_refused boot/kernel boot/../../kernel
+ok "so is one from the root" plan_is_refused boot/kernel /etc/cron.d/x
+ok "so is a file twice" plan_is_refused boot/initrd boot/kernel
+ok "so is a huge one" plan_is_refused '"size":' '"size":9000000000000000'
+domain_is_refused()
+{
+	enemy file domain.xml "$1" "$2" &&
+		grep 'domain.xml cannot be in a vault' "$work/refused"
+}
+ok "so is a definition with the host's file" \
+	domain_is_refused "$small/disks/disk.qcow2" /etc/shadow
+ok "so is one with a program's socket" domain_is_refused '<qemu:commandline>' \
+	"<qemu:commandline><qemu:arg value='-qmp'/><qemu:arg value='unix:/x'/>"
+disk_is_refused()
+{
+	rm -f "$work/evil.qcow2" "$work/data.raw"
+	qemu-img create -q -f qcow2 "$@" "$work/evil.qcow2" 16M &&
+		enemy image disks/disk.qcow2 "$work/evil.qcow2" &&
+		grep 'disks/disk.qcow2 cannot be in a vault' "$work/refused"
+}
+ok "so is a disk on the host's file" disk_is_refused -u -b /etc/shadow -F raw
+ok "so is a disk with its data elsewhere" \
+	disk_is_refused -o "data_file=$work/data.raw"
 
 killed_import()
 {
