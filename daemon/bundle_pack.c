@@ -78,6 +78,7 @@ static bool is_passing(const char *path, const char *name)
 	if (!strncmp(path, "machine/", 8) && name[0] != '.')
 		return false;
 	return name[0] == '.' || ends_with(name, ".part") ||
+	       ends_with(name, ".checked") ||
 	       ends_with(name, ".next") || ends_with(name, ".log") ||
 	       ends_with(name, ".mediavm-new") || !strncmp(name, "TMP", 3);
 }

@@ -53,7 +53,7 @@ struct export
 	bool locked;
 	json_t *order;
 	struct bundle_pack *pack;
-	int plan, journal, part;
+	int plan, journal, part, hold;
 	uint64_t have;
 	struct bundle_process *process;
 };
@@ -634,6 +634,9 @@ static int work(struct export *e, struct error *error)
 		r = check_move(e, error);
 	if (!r)
 		r = prepare(e, error);
+	/* No layer is joined to another while they are read. */
+	if (!r)
+		r = layers_hold(e->folder, &e->hold, error);
 	if (r)
 		return r;
 	/* A frozen moment of a guest that goes on. */
@@ -660,6 +663,9 @@ static int run(struct job_work *job, void *data, struct error *error)
 		events_post(e->control->events, "vault.exported", e->vault.name,
 			    done);
 	}
+	if (e->hold >= 0)
+		close(e->hold);
+	e->hold = -1;
 	for (int i = 0; i < 50 && is_for_good(e, r) && lock(e, NULL); i++)
 		usleep(100000);
 	if (e->order && e->locked && is_for_good(e, r))
@@ -725,7 +731,7 @@ int job_export(struct jobs *jobs, const struct vault_export *order,
 	if (!e)
 		return error_set(error, -ENOMEM, "no memory");
 	e->control = jobs->control;
-	e->plan = e->journal = e->part = -1;
+	e->plan = e->journal = e->part = e->hold = -1;
 	e->moved = order->move;
 	snprintf(e->who, sizeof(e->who), "%s", order->who);
 	snprintf(e->target, sizeof(e->target), "%s",
