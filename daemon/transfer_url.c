@@ -85,12 +85,10 @@ void transfer_shown(const char *url, char shown[TRANSFER_URL_SIZE])
 
 	host = url + before;
 	size = strcspn(host, "?#");
-	at = size;
+	/* An @ behind the first / is one of the path. */
+	at = strcspn(host, "/?#");
 	while (at && host[at - 1] != '@')
 		at--;
-	/* An @ behind the first / is one of the path. */
-	if (at > strcspn(host, "/"))
-		at = 0;
 	snprintf(shown, TRANSFER_URL_SIZE, "%.*s%.*s", (int)before, url,
 		 (int)(size - at), host + at);
 }

@@ -5,7 +5,7 @@
 . "$SRCDIR/tests/scenario/lib.sh"
 . "$SRCDIR/tests/scenario/servers.sh"
 
-size=30000000
+size=20000000
 head -c $size /dev/urandom >"$work/data"
 cat >"$work/netrc" <<END
 machine 127.0.0.1 login alice password wonderland
@@ -52,29 +52,25 @@ arrived()
 	cmp "$work/data" "$1"
 }
 
-# both_ways NAME CONF URL WHERE CUT-CONF CUT-URL: sends and fetches, cut in the
-# middle and killed. WHERE: the file at the far end, "" when it has no path.
-both_ways()
+# send_cut NAME CONF URL: by the newest proxy.
+send_cut()
 {
 	ok "$1: sent, and cut in the middle" \
-		transfer "$1-1" "$5" send "$6" "$work/data" || return
+		transfer "$1-1" "$2" send "$3" "$work/data" || return
 	ok "$1: it was really cut" was_cut
-	ok "$1: only a piece was sent again" \
+	ok "$1: nobody had to begin in the middle" \
 		sh -c "! grep -q 'begin [1-9]' '$work/said'"
-	[ -z "$4" ] || ok "$1: every byte is there" arrived "$4"
-	ok "$1: fetched" transfer "$1-2" "$2" fetch "$3" "$work/$1.got"
-	ok "$1: every byte has come" arrived "$work/$1.got"
 }
 
-# killed NAME CONF URL: the processes are killed after 20 MB.
+# killed NAME CONF URL: both ways, by processes that are killed.
 killed()
 {
 	ok "$1: sent by a process that is killed" \
-		transfer "$1-3" "$2" send "$3" "$work/data" 20000000
+		transfer "$1-3" "$2" send "$3" "$work/data" 17500000
 	ok "$1: another went on in the middle" \
 		grep -q '^begin [1-9]' "$work/said"
 	ok "$1: fetched by a process that is killed" \
-		transfer "$1-4" "$2" fetch "$3" "$work/$1.killed" 20000000
+		transfer "$1-4" "$2" fetch "$3" "$work/$1.killed" 12000000
 	ok "$1: another went on in the middle of that" \
 		grep -q '^begin [1-9]' "$work/said"
 	ok "$1: every byte has come after that" arrived "$work/$1.killed"
@@ -89,21 +85,47 @@ fetch_cut()
 	ok "$1: every byte has come after the cut" arrived "$work/$1.cut"
 }
 
+# forgotten NAME CONF URL CUT-CONF CUT-URL UNFINISHED...: an upload is given up,
+# and what UNFINISHED finds at the far end is then taken away.
+forgotten()
+{
+	forgotten_name=$1 forgotten_conf=$2 forgotten_url=$3
+	ok "$1: what does not come back is given up" \
+		fails 'given up after 1 s' "$1-f" "$4" send "$5" "$work/data"
+	shift 5
+	ok "$forgotten_name: something unfinished is there" "$@"
+	ok "$forgotten_name: it can be forgotten" \
+		transfer "$forgotten_name-f" "$forgotten_conf" forget \
+		"$forgotten_url"
+	ok "$forgotten_name: then nothing of it is there" sh -c "! $*"
+}
+
 # --- SFTP: OpenSSH ---------------------------------------------------------
 if sshd_start; then
 	conf sftp
 	far=sftp://$ssh_user@127.0.0.1
-	cut_at "$sshd_port" 20000000
+	cut_at "$sshd_port" 12000000
 	echo "[127.0.0.1]:$cut_port $(cut -d' ' -f1,2 "$work/ssh/host.pub")" \
 		>>"$work/ssh/known_hosts"
-	both_ways sftp sftp "$far:$sshd_port$ssh_home/a%20b.mvault" \
-		"$ssh_home/a b.mvault" sftp \
-		"$far:$cut_port$ssh_home/a%20b.mvault"
+	send_cut sftp sftp "$far:$cut_port$ssh_home/a%20b.mvault"
+	ok "sftp: every byte is there" arrived "$ssh_home/a b.mvault"
 	killed sftp sftp "$far:$sshd_port$ssh_home/killed"
-	cut_at "$sshd_port" 20000000
+	cut_at "$sshd_port" 12000000
 	echo "[127.0.0.1]:$cut_port $(cut -d' ' -f1,2 "$work/ssh/host.pub")" \
 		>>"$work/ssh/known_hosts"
 	fetch_cut sftp sftp "$far:$cut_port$ssh_home/killed"
+	head -c 1000 "$work/data" >"$work/sftp.killed"
+	touch -d '1 hour ago' "$ssh_home/killed"
+	ok "sftp: another date of the source is noticed" \
+		fails 'its date has changed' sftp-4 sftp fetch \
+		"$far:$sshd_port$ssh_home/killed" "$work/sftp.killed"
+	cut_at "$sshd_port" 12000000 -1
+	echo "[127.0.0.1]:$cut_port $(cut -d' ' -f1,2 "$work/ssh/host.pub")" \
+		>>"$work/ssh/known_hosts"
+	conf sftphasty 'patience = 1s'
+	forgotten sftp sftp "$far:$sshd_port$ssh_home/x" sftphasty \
+		"$far:$cut_port$ssh_home/x" test -s \
+		"$ssh_home/x.scenario.part"
 	ok "sftp: nothing unfinished is left" \
 		sh -c "! ls '$ssh_home' | grep part"
 	ok "sftp: what is there is not overwritten" \
@@ -136,8 +158,8 @@ if apache_start; then
 	conf dav
 	far=http://127.0.0.1:$apache_port/dav
 	cut_at "$apache_port" 5000000
-	both_ways dav dav "$far/a%20b.mvault" "$dav/a b.mvault" dav \
-		"http://127.0.0.1:$cut_port/dav/a%20b.mvault"
+	send_cut dav dav "http://127.0.0.1:$cut_port/dav/a%20b.mvault"
+	ok "dav: every byte is there" arrived "$dav/a b.mvault"
 	killed dav dav "$far/killed"
 	cut_at "$apache_port" 5000000
 	fetch_cut dav dav "http://127.0.0.1:$cut_port/dav/killed"
@@ -183,21 +205,21 @@ if nginx_start; then
 	cp "$work/data" "$www/files/source"
 	chmod -R a+rX "$www"
 	far=http://127.0.0.1:$nginx_port
-	cut_at "$nginx_port" 20000000
-	both_ways http http "$far/put/sent" "$www/put/sent" http \
-		"http://127.0.0.1:$cut_port/put/sent"
-	cut_at "$nginx_port" 20000000
+	cut_at "$nginx_port" 12000000
+	send_cut http http "http://127.0.0.1:$cut_port/put/sent"
+	ok "http: every byte is there" arrived "$www/put/sent"
+	cut_at "$nginx_port" 12000000
 	fetch_cut http http "http://127.0.0.1:$cut_port/files/source"
 	ok "http: fetched by a process that is killed" \
 		transfer http-3 http fetch "$far/files/source" \
-		"$work/http.killed" 20000000
+		"$work/http.killed" 12000000
 	ok "http: another went on in the middle" \
 		grep '^begin [1-9]' "$work/said"
 	ok "http: every byte has come after that" arrived "$work/http.killed"
 	ok "http: a redirect is followed" \
 		transfer http-4 http fetch "$far/moved/source" "$work/moved"
 	ok "http: to the right file" arrived "$work/moved"
-	cut_at "$nginx_port" 20000000 -1
+	cut_at "$nginx_port" 12000000 -1
 	conf hasty 'patience = 1s'
 	ok "http: a beginning is fetched" fails 'given up' http-5 hasty fetch \
 		"http://127.0.0.1:$cut_port/files/source" "$work/part"
@@ -230,15 +252,22 @@ fi
 # --- S3: s3rver -------------------------------------------------------------
 if s3_start; then
 	conf s3 "s3-endpoint = http://localhost:$s3_port"
-	cut_at "$s3_port" 20000000
+	cut_at "$s3_port" 12000000
 	conf s3cut "s3-endpoint = http://localhost:$cut_port/"
-	both_ways s3 s3 s3://vaults/d%20/a%2bb '' s3cut s3://vaults/d%20/a%2bb
+	send_cut s3 s3cut s3://vaults/d%20/a%2bb
+	ok "s3: fetched" transfer s3-2 s3 fetch s3://vaults/d%20/a%2bb \
+		"$work/s3.got"
+	ok "s3: every byte has come" arrived "$work/s3.got"
 	killed s3 s3 s3://vaults/killed
 	ok "s3: which asked for the parts" \
 		grep '^ListParts after 1' "$work/s3.log"
-	cut_at "$s3_port" 20000000
+	cut_at "$s3_port" 12000000
 	conf s3cut "s3-endpoint = http://localhost:$cut_port"
 	fetch_cut s3 s3cut s3://vaults/killed
+	cut_at "$s3_port" 12000000 -1
+	conf s3hasty "s3-endpoint = http://localhost:$cut_port" 'patience = 1s'
+	forgotten s3 s3 s3://vaults/x s3hasty s3://vaults/x \
+		grep -r '^x$' "$work/s3" --include=key
 	ok "s3: a bucket that is missing is told" \
 		fails 'NoSuchBucket' s3-6 s3 fetch s3://none/x "$work/x"
 	conf nobody "netrc = $work/none" "s3-endpoint = http://localhost:1"
@@ -254,14 +283,14 @@ if s3_start; then
 		s3://vaults/killed "$work/x"
 	if s3_start plain; then
 		conf s3plain "s3-endpoint = http://localhost:$s3_port"
-		cut_at "$s3_port" 20000000
+		cut_at "$s3_port" 12000000
 		conf s3cut "s3-endpoint = http://localhost:$cut_port"
 		ok "s3: without ListParts a cut is survived as well" \
 			transfer s3-10 s3cut send s3://vaults/plain \
 			"$work/data"
 		ok "s3: which was one" was_cut
 		ok "s3: a killed upload is begun anew then" transfer s3-11 \
-			s3plain send s3://vaults/anew "$work/data" 20000000
+			s3plain send s3://vaults/anew "$work/data" 17500000
 		ok "s3: fetched" transfer s3-12 s3plain fetch \
 			s3://vaults/anew "$work/anew"
 		ok "s3: every byte of it has come" arrived "$work/anew"
