@@ -212,10 +212,7 @@ static void print_verify(const struct ctl *ctl, const json_t *job)
 	else
 		ctl_print("vault %s: every snapshot is as it was%s",
 			  ctl->arguments[0], noted ? ", and its identity" : "");
-	if (json_array_size(noted)) {
-		ctl_print("noted, of what may change:");
-		print_diff(noted, "notice");
-	}
+	print_diff(noted, "notice");
 }
 
 int ctl_vault_verify(struct ctl *ctl, struct error *error)
