@@ -201,8 +201,10 @@ int ctl_vault_seal(struct ctl *ctl, struct error *error)
 
 static void print_verify(const struct ctl *ctl, const json_t *job)
 {
-	const json_t *noted =
-		json_object_get(json_object_get(job, "result"), "noted");
+	const json_t *result = json_object_get(job, "result");
+	const json_t *identity = json_object_get(result, "identity");
+	const json_t *noted = json_object_get(
+		ctl_option(ctl, "deep") ? identity : result, "noted");
 
 	if (ctl_option(ctl, "no-wait"))
 		ctl_print("vault %s is being verified", ctl->arguments[0]);
@@ -211,7 +213,8 @@ static void print_verify(const struct ctl *ctl, const json_t *job)
 			  ctl->arguments[0]);
 	else
 		ctl_print("vault %s: every snapshot is as it was%s",
-			  ctl->arguments[0], noted ? ", and its identity" : "");
+			  ctl->arguments[0],
+			  identity ? ", and its identity" : "");
 	print_diff(noted, "notice");
 }
 

@@ -15,40 +15,43 @@ struct verify {
 };
 
 static int compare(struct job_work *work, const struct vault *vault,
-		   struct error *error)
+		   json_t **result, struct error *error)
 {
 	struct control *control = job_work_control(work);
-	json_t *result = NULL;
 	int r = vaults_lock(control->vaults, vault->uuid, false, error);
 
+	*result = NULL;
 	if (r)
 		return r;
 	job_work_progress(work, 0, "reading the machine");
-	r = seal_verify(control, vault, &result, error);
+	r = seal_verify(control, vault, result, error);
 	vaults_unlock(control->vaults, vault->uuid);
-	if (result)
-		job_work_result(work, result);
 	return r;
 }
 
 int job_verify_seal(struct job_work *work, const struct vault *vault,
-		    struct error *error)
+		    json_t **result, struct error *error)
 {
 	struct control *control = job_work_control(work);
 	enum hypervisor_state state =
 		hypervisor_state(control->hypervisor, vault->uuid);
 
+	*result = NULL;
 	if (!seal_is(control, vault) ||
 	    (state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED))
 		return 0;
-	return compare(work, vault, error);
+	return compare(work, vault, result, error);
 }
 
 static int run(struct job_work *work, void *data, struct error *error)
 {
 	const struct verify *v = data;
+	json_t *result;
+	int r = compare(work, &v->vault, &result, error);
 
-	return compare(work, &v->vault, error);
+	if (result)
+		job_work_result(work, result);
+	return r;
 }
 
 static void verify_free(void *data)

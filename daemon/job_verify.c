@@ -101,13 +101,13 @@ static int run(struct job_work *work, void *data, struct error *error)
 	};
 	char damage[400] = "";
 	struct error drift = {0};
-	json_t *result = NULL;
+	json_t *result = NULL, *identity = NULL;
 	int r, sealed = 0;
 
 	v->work = work;
 	v->began = units_now_us();
 	if (!v->background)
-		sealed = job_verify_seal(work, &v->vault, &drift);
+		sealed = job_verify_seal(work, &v->vault, &identity, &drift);
 	r = digest_run(control, &v->vault, &options, &result, error);
 	digest_damage(result, damage, sizeof(damage));
 	/* What is missing is made by another job, soon. */
@@ -123,6 +123,8 @@ static int run(struct job_work *work, void *data, struct error *error)
 		keep(v, state, text, result);
 		tell_end(v, state, text);
 	}
+	if (identity)
+		json_object_set_new(result, "identity", identity);
 	job_work_result(work, result);
 	if (!r && sealed)
 		r = error_set(error, sealed, "%s", drift.text);

@@ -82,11 +82,11 @@ int job_seal(struct jobs *jobs, const char *name, bool again, const char *who,
 	     char id[JOB_ID_SIZE], struct error *error);
 
 /*
- * seal_verify as a part of a job, whose result it makes; takes the lock. 0 for
- * a vault that is not sealed, or runs.
+ * seal_verify as a part of a job; takes the lock. *result is NULL, and it is 0,
+ * for a vault that is not sealed, or runs.
  */
 int job_verify_seal(struct job_work *work, const struct vault *vault,
-		    struct error *error);
+		    json_t **result, struct error *error);
 
 /* seal_verify as a job; its result is that of the job. */
 int job_verify_identity(struct jobs *jobs, const char *name,

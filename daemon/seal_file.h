@@ -5,7 +5,7 @@
  * digest, snapshot, host (as seal_host gives it), fields (as
  * identity_json gives them), files (SHA-256 by name: seal/… and fw/…), before
  * ({epoch, digest, sealed_at} of the former seal, or null), changed (what it
- * had otherwise), and sum, the SHA-256 of all this as compact JSON with sorted
+ * had otherwise), disks (as digest_roots gives them), and sum, the SHA-256 of all this as compact JSON with sorted
  * names. The vault's own copy has `check` besides, which is not in the sum.
  */
 #ifndef DAEMON_SEAL_FILE_H

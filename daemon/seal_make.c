@@ -4,7 +4,8 @@
  * The machine is probed as its definition has it; what QEMU made for it is
  * kept, the processor's features are written out, and the machine that this
  * gives is probed again: it must be the same in every sealed field. Then the
- * snapshot is taken, and one rename seals the vault.
+ * snapshot is taken, its disks get their digests, and one rename seals the
+ * vault.
  */
 #include "daemon/seal.h"
 
@@ -15,6 +16,7 @@
 
 #include "daemon/attach.h"
 #include "daemon/control.h"
+#include "daemon/digest.h"
 #include "daemon/domain.h"
 #include "daemon/event.h"
 #include "daemon/folder.h"
@@ -29,6 +31,7 @@
 #include "daemon/vault.h"
 
 #define DEFINITION_MAX (1 << 20)
+#define RESUME_S (24 * 3600)
 
 struct sealing {
 	struct control *control;
@@ -215,6 +218,35 @@ static int take_snapshot(struct sealing *s, struct error *error)
 	return snapshot_create(s->control, &s->vault, name, error);
 }
 
+static int tell_digests(void *data, uint64_t done, uint64_t all,
+			struct error *error)
+{
+	struct sealing *s = data;
+
+	job_work_bytes(s->work, done, all);
+	return job_work_check(s->work, error);
+}
+
+/* Every frozen block has a digest, and the fingerprint their roots. */
+static int digest_disks(struct sealing *s, struct error *error)
+{
+	const struct digest_options options = {
+		.resume_s = RESUME_S, .tell = tell_digests, .data = s};
+	json_t *result = NULL, *roots = NULL;
+	char path[PATH_MAX];
+	int r = digest_run(s->control, &s->vault, &options, &result, error);
+
+	json_decref(result);
+	if (!r)
+		r = digest_roots(s->control, &s->vault, &roots, error);
+	if (r)
+		return r;
+	path_in(s, "fingerprint.json", path);
+	if (json_object_set_new(s->json, "disks", roots))
+		return error_set(error, -ENOMEM, "no memory");
+	return seal_file_write(path, s->json, error);
+}
+
 /* The former seal goes to seals/EPOCH, and with that it is done. */
 static int put_former_away(struct sealing *s, struct error *error)
 {
@@ -283,7 +315,7 @@ static int seal(struct sealing *s, struct error *error)
 	if (!r)
 		r = take_snapshot(s, error);
 	if (!r)
-		r = job_work_check(s->work, error);
+		r = digest_disks(s, error);
 	return r ? r : decide(s, error);
 }
 
