@@ -1,14 +1,14 @@
 # Daemon, QEMU and jobs are killed (-9) at random moments of what changes or
 # moves a vault: each time the vault is whole afterwards, in its old state or
-# in the new one, and starts. At the end the player, bound to its machine, is
-# the judge of one that went through all of it.
+# in the new one, nothing is left over, and it starts. (55-snapshot.sh does
+# some of it to the player's vault.) ONLY="OPERATION..." does these only.
 #
 # A moment lies anywhere in the time that the operation takes when it is not
 # disturbed, as it was measured in the beginning.
 . "$SRCDIR/tests/scenario/lib.sh"
 . "$SRCDIR/tests/scenario/lib_keep.sh"
 
-rounds=${ROUNDS:-6}
+rounds=${ROUNDS:-8}
 echo "# SEED=$seed ROUNDS=$rounds"
 
 # --- the operations: what to prepare, what to run, what it makes of a picture
@@ -127,6 +127,102 @@ after_seal()
 	fi | grep -v ^definition
 }
 
+# A bundle of it; of a guest that runs every other time.
+prepare_export()
+{
+	some_snapshots && step && rm -f "$work/tiny.mvault" || return 1
+	chance 2
+	[ "$chance" = 0 ] || ctl vault start $vault
+}
+run_export()
+{
+	ctl vault export $vault "$work/tiny.mvault"
+}
+# Goes on with what is there; or is another order, and nothing of that is left.
+finish_export()
+{
+	outcome=new
+	ended || return 1
+	[ -e "$work/tiny.mvault" ] || {
+		outcome=old
+		chance 3
+		if [ "$chance" = 0 ]; then
+			ctl vault export $vault "$work/other.mvault" &&
+				mv "$work/other.mvault" "$work/tiny.mvault"
+		else
+			run_export
+		fi
+	} || return 1
+	[ ! -e "$work/tiny.mvault.part" ] &&
+		ctl vault import --check "$work/tiny.mvault" || return 1
+	# What was finished, but not to the last of its traces.
+	[ ! -e "$folder/export" ] ||
+		{ run_export && [ ! -e "$folder/export" ]; } || return 1
+	picture "$folder" | sort | diff "$work/old" -
+}
+
+# It moves to the other host, and is then there, and here no more.
+prepare_move()
+{
+	vault=mover
+	rm -f "$work/mover.mvault"
+	! ctl vault show mover 2>/dev/null || ctl vault delete mover --yes ||
+		return 1
+	tiny_create $vault && folder=$(folder_of $vault) && step
+}
+run_move()
+{
+	ctl vault export $vault "$work/mover.mvault" --move --yes
+}
+finish_move()
+{
+	outcome=old
+	if ctl vault start $vault; then
+		ended || return 1
+	else
+		outcome=new
+	fi
+	[ -e "$work/mover.mvault" ] || run_move || return 1
+	! ctl vault start $vault && files_are_known "$folder" || return 1
+	ctl vault delete $vault --yes || return 1
+	host second
+	ctl vault import "$work/mover.mvault" &&
+		picture "$(folder_of mover)" | sort | diff "$work/old" - &&
+		is_whole mover && starts mover &&
+		ctl vault delete mover --yes
+	moved=$?
+	host first
+	return $moved
+}
+
+# On the other host.
+prepare_import()
+{
+	host second
+	vault=copy
+	! ctl vault show copy 2>/dev/null || ctl vault delete copy --yes
+}
+run_import()
+{
+	ctl vault import "$work/bundle.mvault" --name copy
+}
+finish_import()
+{
+	outcome=new
+	ctl vault show copy >/dev/null 2>&1 || {
+		outcome=old
+		[ "$(ls "$state/vaults" | wc -l)" = 0 ] && run_import
+	} || return 1
+	[ -z "$(ls "$state/import" 2>/dev/null)" ] || {
+		ls -lR "$state/import"
+		return 1
+	}
+	folder=$(folder_of copy)
+	picture "$folder" | sort | diff "$work/bundle.picture" - || return 1
+	! ctl vault start copy && ctl vault restore copy --yes \
+		--statement "the other one is retired"
+}
+
 # --- killing -----------------------------------------------------------------
 
 # victims OPERATION: who can be killed in it.
@@ -134,6 +230,8 @@ victims()
 {
 	case $1 in
 	running | seal) echo daemon qemu ;;
+	export) echo daemon job job qemu ;;
+	move | import) echo daemon job ;;
 	*) echo daemon ;;
 	esac
 }
@@ -170,13 +268,14 @@ undisturbed()
 	"run_$1" || return 1
 	eval "length_$1=$(($(now_ms) - begin))"
 	ended
+	host first
 }
 
 # What runs is ended, without the time that a stop takes.
 ended()
 {
 	for pid in $(pgrep -f "qemu-system.*$work/$host/"); do
-		kill -9 "$pid"
+		kill -9 "$pid" 2>/dev/null
 	done
 	wait_for 10 is_stopped
 }
@@ -225,28 +324,54 @@ is_as_sealed()
 	[ "$outcome" = old ] || ctl vault verify "$vault"
 }
 
+# Which of the two it is, and to its end if that can still come.
+decide()
+{
+	case $1 in
+	export | move | import) "finish_$1" ;;
+	running) ended && old_or_new "$1" ;;
+	*) old_or_new "$1" ;;
+	esac
+}
+
+# check OPERATION: what it left is whole.
+check()
+{
+	decide "$1" || return 1
+	[ "$1" != move ] || return 0
+	is_whole "$vault" && digests_agree "$vault" || return 1
+	[ "$1" != seal ] || is_as_sealed || return 1
+	ctl vault start "$vault" && ended
+}
+
 round_of()
 {
 	vault=tiny
 	folder=$tiny
+	outcome=unknown
+	killed=nobody
+	moment=0
 	"prepare_$1" >"$work/prepare" 2>&1 || {
 		cat "$work/prepare"
 		return 1
 	}
 	chosen=$one
-	snapshots >"$work/names"
-	picture "$folder" | sort >"$work/old"
+	[ "$1" = import ] || {
+		snapshots >"$work/names"
+		picture "$folder" | sort >"$work/old"
+	}
 	disturbed "$1" || return 1
-	[ "$1" != running ] || ended || return 1
-	# A command makes what was interrupted whole, if nothing did before.
-	is_whole "$vault" && old_or_new "$1" &&
-		digests_agree "$vault" &&
-		{ [ "$1" != seal ] || is_as_sealed; } &&
-		files_are_known "$folder" && ctl vault start "$vault" && ended
+	check "$1" || {
+		echo "the command said:"
+		cat "$work/run"
+		return 1
+	}
+	host first
 }
 
+host second
+daemon_start || bail "the second daemon did not start"
 host first
-guest_build || bail "the guest could not be built"
 daemon_start || bail "the daemon did not start"
 vault=tiny
 ok "a vault is made" tiny_create $vault || finish
@@ -254,8 +379,13 @@ folder=$(folder_of $vault)
 tiny=$folder
 number=1
 outcome=unknown
-operations="create running revert delete seal"
+operations="create running revert delete seal export move import"
+prepare_create && run_create && step || bail "no snapshot"
+ok "a bundle is made" ctl vault export $vault "$work/bundle.mvault" || finish
+picture "$folder" | sort >"$work/bundle.picture"
 for operation in $operations; do
+	vault=tiny
+	folder=$tiny
 	ok "$operation, undisturbed" undisturbed "$operation" || finish
 	eval "echo \"# takes \$length_$operation ms\""
 done
