@@ -88,13 +88,13 @@ static void add_processor(struct identity *identity,
 			  const struct probe_report *report,
 			  const struct probe_record *record)
 {
+	const struct probe_record *first = NULL;
 	struct probe_record found;
-	const struct probe_record *first =
-		record->index && !probe_report_find(report, record->kind,
-						    record->key, &found)
-			? &found
-			: NULL;
 
+	if (record->index &&
+	    !probe_report_find(report, record->kind, record->key, &found) &&
+	    !found.index)
+		first = &found;
 	if (record->kind == PROBE_CPUID)
 		add_cpuid(identity, record, first);
 	else

@@ -8,7 +8,9 @@
 #   vmlinuz       Debian's kernel, unpacked: an ELF that QEMU enters through
 #                 PVH, because unpacking it in an emulated guest takes longer
 #                 than all the rest of the boot
+#   bzimage       the same kernel as it comes, which UEFI firmware can start
 #   initrd.img    busybox, the drivers, the player
+#   inspect.img   the same and another init, which tells what hardware it sees
 #   lesson.qcow2  the disk; work on an overlay or a copy of it
 #   cmdline       the kernel command line to use
 #
@@ -211,6 +213,24 @@ if [ ! -e "$cache/$initrd" ]; then
 	keep initrd "$initrd"
 fi
 
+bzimage=bzimage-$(digest "$(basename "$package")")
+if [ ! -e "$cache/$bzimage" ]; then
+	dpkg-deb --fsys-tarfile "$package" |
+		tar -xO --wildcards './boot/vmlinuz-*' >"$work/bzimage" ||
+		die "$package is damaged; remove it and run this again"
+	keep bzimage "$bzimage"
+fi
+
+inspect=inspect-$(digest "$initrd" inspect)
+if [ ! -e "$cache/$inspect" ]; then
+	mkdir -p "$work/inspect"
+	install -m 755 "$source/inspect" "$work/inspect/inspect"
+	(cat "$cache/$initrd" && cd "$work/inspect" &&
+		find . | cpio -o -H newc --quiet -R 0:0) \
+		>"$work/inspect.img" || die "cpio failed"
+	keep inspect.img "$inspect"
+fi
+
 # place PIECE NAME: a copy, so that whoever writes to it spoils no other.
 place()
 {
@@ -222,7 +242,9 @@ place()
 
 place "$kernel/vmlinuz" vmlinuz
 touch "$cache/$kernel"
+place "$bzimage" bzimage
 place "$initrd" initrd.img
+place "$inspect" inspect.img
 place "$lesson" lesson.qcow2
 # Others may be reading it.
 echo "$cmdline" | cmp -s - "$out/cmdline" || echo "$cmdline" >"$out/cmdline"

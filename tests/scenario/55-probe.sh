@@ -58,6 +58,31 @@ sees_all()
 		mac nic.0.mac
 }
 
+# agrees VAULT FILE: what Linux told (tests/guest/inspect) are fields' values.
+agrees()
+{
+	serial "$1" | tr -d '\r' | sed -n 's/.*FACT \(.*=.*\)/\1/p' \
+		>"$work/facts"
+	jq -r '.fields[] | "\(.name)=\(.value)"' "$work/$2" |
+		sed 's/^usb\.[^=]*port[0-9]*\./usb./
+			s/^\(cpu[0-9]*\.\)\{0,1\}cpuid\.00000001\.ebx=\(..\).*/processor=\2/' \
+			>"$work/fields"
+	! grep -vxF -f "$work/fields" "$work/facts" &&
+		[ "$(grep -c ^processor= "$work/facts")" = \
+			"$(grep -c ^processor= "$work/fields")" ] &&
+		[ "$(wc -l <"$work/facts")" -gt 60 ]
+}
+
+# inspected VAULT FILE: it starts and finds the hardware as the probe did.
+inspected()
+{
+	ctl vault start "$1" && wait_for 120 serial_says "$1" '^FACT end' &&
+		agrees "$1" "$2"
+	inspected_status=$?
+	ctl vault stop "$1" --force
+	return $inspected_status
+}
+
 # untouched NAME: nothing of the probe is there, the disk is as it was.
 folder_of()
 {
@@ -94,9 +119,19 @@ guest_build || bail "the guest could not be built"
 daemon_start || bail "the daemon did not start"
 vault_create bios >/dev/null || bail "no vault"
 cp "$lesson" "$work/uefi.qcow2"
-ctl vault create uefi --memory 512M --cpus 2 --firmware uefi --tpm \
-	--disk "$work/uefi.qcow2" --kernel "$kernel" --initrd "$initrd" \
-	--cmdline "$cmdline" >/dev/null || bail "no UEFI vault"
+# inspect_create NAME KERNEL OPTION...: a vault that tells what it sees.
+inspect_create()
+{
+	inspect_name=$1
+	inspect_kernel=$2
+	shift 2
+	ctl vault create "$inspect_name" --memory 512M \
+		--disk "$work/uefi.qcow2" --kernel "$guest/$inspect_kernel" \
+		--initrd "$guest/inspect.img" \
+		--cmdline "$cmdline rdinit=/inspect" "$@"
+}
+inspect_create uefi bzimage --cpus 2 --firmware uefi --tpm >/dev/null ||
+	bail "no UEFI vault"
 
 # A BIOS vault.
 stamp bios >"$work/bios.stamp"
@@ -222,18 +257,30 @@ ok "nothing is left behind" no_probe_left
 # With Secure Boot the firmware takes it for a Linux kernel.
 secure_boot()
 {
-	ctl vault create secure --memory 512M --firmware uefi --tpm --os win11 \
-		--disk-size 1G && probe secure secure1 &&
-		probe secure secure2 && differs secure1 secure2 &&
+	inspect_create secure bzimage --firmware uefi --tpm --os win11 &&
+		probe secure secure1 && probe secure secure2 &&
+		differs secure1 secure2 &&
 		[ -n "$(field secure1 uefi.variable.PK)" ]
 }
-[ -z "${TORTURE:-}" ] || ok "a vault with Secure Boot is probed" secure_boot
+if [ -n "${TORTURE:-}" ]; then
+	ok "a vault for Windows 11 with Secure Boot is probed" secure_boot
+	ok "a guest in it sees the same" inspected secure secure1
+fi
+
+windows()
+{
+	inspect_create windows vmlinuz --cpus 3 --heads 2 --os win10 &&
+		probe windows windows1
+}
+ok "a vault for Windows 10 is probed" windows && cat "$work/ok.out"
+ok "a guest in it sees the same" inspected windows windows1
 
 # QEMU is killed while the firmware is at work.
 ctl vault identity uefi >"$work/out" 2>"$work/err" &
 killed=$!
 wait_for 20 pgrep -f "qemu-system.*$work/.*/probe/"
-sleep 0.5
+wait_for 20 grep -q "<domstatus state='running'" \
+	"$state"/libvirt/run/qemu/*.xml
 kill -9 "$(pgrep -f "qemu-system.*$work/.*/probe/")"
 told()
 {
@@ -252,4 +299,5 @@ wait "$daemon_pid" 2>/dev/null
 ok "a killed daemon comes back" daemon_start
 ok "and clears the probe away" no_probe_left
 ok "the vault is whole" same_stamp uefi
+ok "a guest under UEFI sees what the probe saw" inspected uefi uefi1
 finish

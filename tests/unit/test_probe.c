@@ -282,6 +282,73 @@ static void fields_have_names(void **state)
 	identity_free(identity);
 }
 
+static void other_processors_tell_what_differs(void **state)
+{
+	static const uint32_t cpu[4] = {0x106a3, 0x1000800, 0x80982201,
+					0xfebfbff};
+	static const uint8_t revision[8] = {0, 0, 0, 0, 1};
+	struct buffer b = machine("MV1", 7);
+	struct identity *identity;
+
+	(void)state;
+	put(&b, PROBE_CPUID, 1, UINT64_C(1) << 32, cpu, sizeof(cpu));
+	put(&b, PROBE_CPUID, 1, UINT64_C(4) << 32 | 1, cpu, sizeof(cpu));
+	put(&b, PROBE_MSR, 1, 0x8b, revision, sizeof(revision));
+	put(&b, PROBE_MSR, 2, 0x8b, NULL, 0);
+	put(&b, PROBE_MSR, 2, 0x200, revision, sizeof(revision));
+	identity = identify(b);
+	is(identity, "cpuid.00000001.ebx", "00000800");
+	is(identity, "cpu1.cpuid.00000001.ebx", "01000800");
+	assert_null(identity_find(identity, "cpu1.cpuid.00000001.eax"));
+	is(identity, "cpu1.cpuid.00000004.1.eax", "000106a3");
+	is(identity, "cpu1.msr.0000008b", "0000000100000000");
+	assert_null(identity_find(identity, "cpu2.msr.0000008b"));
+	assert_int_equal(identity_find(identity, "cpu1.msr.0000008b")->class,
+			 IDENTITY_SEALED);
+	assert_int_equal(identity_find(identity, "cpu2.msr.00000200")->class,
+			 IDENTITY_MASKED);
+	assert_int_equal(identity_class_of("cpu7.cpuid.40000010.eax"),
+			 IDENTITY_MASKED);
+	identity_free(identity);
+}
+
+static void devices_have_names(void **state)
+{
+	static const uint8_t inquiry[36] = "\0\0\5\2\37\0\0\0"
+					   "ACME    Rocket disk     2.5+";
+	static const uint8_t capacity[8] = {0, 0, 0x4f, 0xff, 0, 0, 2, 0};
+	static const uint8_t serial[8] = {0, 0x80, 0, 4, 'S', '1', ' ', ' '};
+	static const uint8_t device[18] = {18, 1, 0, 2, 0, 0, 0, 8, 0x27, 6, 1};
+	static const uint8_t text[6] = {6, 3, 'S', 0, '2', 0};
+	uint8_t block[32] = "VIRTIO1",
+		edid[256] = {0, 0xff, [8] = 0x49, 0x14, 0x34, 0x12, 5};
+	struct buffer b = machine("MV1", 7);
+	struct identity *identity;
+
+	(void)state;
+	block[20] = 9;
+	block[29] = 2;
+	put(&b, PROBE_SCSI, 0, 0x0200010300, inquiry, 36);
+	put(&b, PROBE_SCSI, 0, 0x0200010380, serial, 8);
+	put(&b, PROBE_SCSI, 0, 0x0200010325, capacity, 8);
+	put(&b, PROBE_VIRTIO_BLK, 0, 0x118, block, 32);
+	put(&b, PROBE_USB, 0, 0x03001001, device, 18);
+	put(&b, PROBE_USB, 0, 0x03001012, text, 6);
+	put(&b, PROBE_EDID, 0, 8, edid, 256);
+	identity = identify(b);
+	is(identity, "scsi.02:00.0.1.3.product", "Rocket disk");
+	is(identity, "scsi.02:00.0.1.3.serial", "S1");
+	is(identity, "scsi.02:00.0.1.3.sectors", "20480 of 512 bytes");
+	is(identity, "virtio.01:03.0.serial", "VIRTIO1");
+	is(identity, "virtio.01:03.0.sectors", "9");
+	is(identity, "virtio.01:03.0.block", "512");
+	is(identity, "usb.03:00.0.port16.id", "0627:0001");
+	is(identity, "usb.03:00.0.port16.serial", "S2");
+	is(identity, "edid.00:01.0.maker", "RHT-1234");
+	is(identity, "edid.00:01.0.serial", "00000005");
+	identity_free(identity);
+}
+
 static void classes_follow_names(void **state)
 {
 	(void)state;
@@ -414,6 +481,8 @@ static void contents_are_not_trusted(void **state)
 			    size);
 			put(&b, kind, 0, kind == PROBE_TPM ? key : ~0ull, ones,
 			    size);
+			put(&b, kind, 1, kind == PROBE_TPM ? key : size, ones,
+			    size);
 			assert_int_equal(probe_report_parse(b.data, b.size,
 							    &report, NULL),
 					 0);
@@ -479,6 +548,8 @@ int main(void)
 		cmocka_unit_test(records_that_do_not_fit_are_refused),
 		cmocka_unit_test(files_are_found_by_name),
 		cmocka_unit_test(fields_have_names),
+		cmocka_unit_test(other_processors_tell_what_differs),
+		cmocka_unit_test(devices_have_names),
 		cmocka_unit_test(classes_follow_names),
 		cmocka_unit_test(what_is_masked_makes_no_difference),
 		cmocka_unit_test(what_is_sealed_does),
