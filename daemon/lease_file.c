@@ -11,6 +11,7 @@
 
 #define FORMAT 1
 #define FILE_MOST 65536
+#define TIME_MOST 253402300800000000 /* the year 10000 */
 
 static const char *const state_names[] = {
 	[LEASE_HELD] = "held",
@@ -56,7 +57,8 @@ static bool take_all(const json_t *json, struct lease *lease)
 	return json_integer_value(json_object_get(json, "format")) == FORMAT &&
 	       take_state(json, lease) && lease->epoch >= 0 &&
 	       lease->epoch < LEASE_EPOCH_MOST && at &&
-	       !units_time_parse(at, &lease->at, NULL) &&
+	       !units_time_parse(at, &lease->at, NULL) && lease->at > 0 &&
+	       lease->at < TIME_MOST &&
 	       (!lease->record || json_is_object(lease->record)) &&
 #define TAKE(object, key, field) \
 	take_text(object, key, lease->field, sizeof(lease->field))
@@ -68,11 +70,24 @@ static bool take_all(const json_t *json, struct lease *lease)
 #undef TAKE
 }
 
+int lease_file_parse(const char *text, struct lease *lease, struct error *error)
+{
+	json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	bool whole;
+
+	memset(lease, 0, sizeof(*lease));
+	whole = json && take_all(json, lease);
+	json_decref(json);
+	if (whole)
+		return 0;
+	lease_file_release(lease);
+	memset(lease, 0, sizeof(*lease));
+	return error_set(error, -EBADMSG, "this is no lease");
+}
+
 int lease_file_read(const char *path, struct lease *lease, struct error *error)
 {
 	char *text;
-	json_t *json;
-	bool whole;
 	int r = folder_read(path, FILE_MOST, &text, error);
 
 	memset(lease, 0, sizeof(*lease));
@@ -80,17 +95,12 @@ int lease_file_read(const char *path, struct lease *lease, struct error *error)
 		error_clear(error);
 		return 0;
 	}
-	if (r && r != -EFBIG)
-		return r;
-	json = r ? NULL : json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	if (!r)
+		r = lease_file_parse(text, lease, NULL);
 	free(text);
-	whole = json && take_all(json, lease);
-	json_decref(json);
-	if (whole)
-		return 0;
-	lease_file_release(lease);
-	memset(lease, 0, sizeof(*lease));
-	return error_set(error, -EBADMSG, "%s is damaged", path);
+	if (r == -EFBIG || r == -EBADMSG)
+		r = error_set(error, -EBADMSG, "%s is damaged", path);
+	return r;
 }
 
 int lease_file_write(const char *path, const struct lease *lease,

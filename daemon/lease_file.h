@@ -39,6 +39,10 @@ struct lease {
 	json_t *record; /* by which it came or went, or NULL */
 };
 
+/* -EBADMSG for a text that is no lease; release it then, too. */
+int lease_file_parse(const char *text, struct lease *lease,
+		     struct error *error);
+
 /*
  * No such file: 0 and LEASE_NONE. -EBADMSG for one that is no lease. Release
  * with lease_file_release in any case.

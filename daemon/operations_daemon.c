@@ -21,6 +21,7 @@
 #include "daemon/lease.h"
 #include "daemon/network.h"
 #include "daemon/operations_query.h"
+#include "daemon/registry.h"
 #include "daemon/session_live.h"
 #include "daemon/units.h"
 #include "daemon/upkeep.h"
@@ -209,6 +210,29 @@ static void check_vaults(struct control *control, json_t *checks)
 	      "look after the host's disk");
 }
 
+/* In the state folder it would be copied and put back with it. */
+static void check_registry(struct control *control, json_t *checks)
+{
+	const char *state = control->config.state;
+	size_t length = strlen(state);
+	struct registry registry;
+	struct error error = {0};
+
+	if (registry_lock(&registry, &control->config, &error)) {
+		check(checks, "registry", "failed", error.text,
+		      "without it no vault starts: set registry in [daemon]");
+		return;
+	}
+	registry_unlock(&registry);
+	if (strncmp(registry.folder, state, length) == 0 &&
+	    registry.folder[length] == '/')
+		check(checks, "registry", "warning", registry.folder,
+		      "it lies in the state folder, so that a copy of that is "
+		      "not noticed: set registry in [daemon]");
+	else
+		check(checks, "registry", "ok", registry.folder, NULL);
+}
+
 static void check_clock(json_t *checks)
 {
 	char text[UNITS_TIME_SIZE];
@@ -295,6 +319,7 @@ int operation_doctor(struct control *control, const struct operation_call *call,
 	check_program(checks, "qemu-img", "/usr/bin/qemu-img", "qemu-utils");
 	check_gateway(control, checks);
 	check_space(control, checks);
+	check_registry(control, checks);
 	check_clock(checks);
 	check_machines(control, checks);
 	json_array_foreach(
