@@ -4,12 +4,14 @@
 . "$SRCDIR/tests/scenario/lib.sh"
 
 emulator=$(command -v qemu-system-x86_64)
+registry=$work/registry
 
 # use EMULATOR: the daemon, from now on with this QEMU as the host's.
 use()
 {
 	[ -z "$daemon_pid" ] || daemon_stop
-	daemon_config "[libvirt]" "emulator = $1"
+	daemon_config "[daemon]" "registry = $registry" \
+		"[libvirt]" "emulator = $1"
 	daemon_start
 }
 
@@ -118,9 +120,16 @@ ok "nor one with another beside it" \
 	refused 'libintruder.so does not belong to it' ctl vault start one
 rm "$machine/lib/libintruder.so"
 
-# As an import leaves it: whole, but not of this host's making.
-sed -i 's/"made_at": "[^"]*"/"made_at": "2020-01-01T00:00:00.000Z"/' \
-	"$machine/manifest.json"
+# Another host, without a QEMU, gets it in a bundle: programs from elsewhere.
+ok "it moves to another host" ctl vault export one "$work/one.mvault" \
+	--move --yes
+daemon_stop
+state=$work/state2
+run=$work/run2
+registry=$work/registry2
+use /nonexistent/qemu-system-x86_64
+ok "which takes it in" ctl vault import "$work/one.mvault"
+machine=$(folder)/machine
 ok "one from elsewhere is not trusted" says false .emulator.own.trusted
 ok "and does not run before the owner agrees" refused 'bundle --trust' \
 	ctl vault start one
