@@ -13,6 +13,7 @@
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/event.h"
+#include "daemon/firmware.h"
 #include "daemon/supervisor.h"
 #include "daemon/hypervisor.h"
 #include "daemon/host_key.h"
@@ -160,6 +161,36 @@ static void check_program(json_t *checks, const char *name, const char *path,
 	}
 	snprintf(advice, sizeof(advice), "apt-get install %s", package);
 	check(checks, name, "failed", "it is not installed", advice);
+}
+
+/*
+ * What new vaults get, and keep. SeaBIOS before 1.16.3 waits 32 s for a disk
+ * under QEMU 10.0 and 11.1, and does not under 7.2.
+ */
+static void check_seabios(json_t *checks)
+{
+	static const char *const folders[] = {"/usr/share/seabios",
+					      "/usr/share/qemu"};
+	unsigned major, minor, micro;
+	char version[64] = "", text[160];
+	const char *number;
+
+	for (unsigned i = 0; i < 2 && !version[0]; i++)
+		firmware_version(folders[i], version, sizeof(version));
+	number = strncmp(version, "rel-", 4) ? version : version + 4;
+	if (sscanf(number, "%3u.%3u.%3u", &major, &minor, &micro) != 3)
+		return;
+	if (major > 1 || minor > 16 || (minor == 16 && micro >= 3)) {
+		check(checks, "seabios", "ok", version, NULL);
+		return;
+	}
+	snprintf(text, sizeof(text),
+		 "%s: vaults that get it wait half a minute at each start "
+		 "under newer QEMUs (seen with 10.0)",
+		 version);
+	check(checks, "seabios", "warning", text,
+	      "before vaults are made, install seabios 1.16.3 or later "
+	      "(backports)");
 }
 
 static void check_space(struct control *control, json_t *checks)
@@ -316,6 +347,7 @@ int operation_doctor(struct control *control, const struct operation_call *call,
 	else
 		check(checks, "passt", "ok", NETWORK_HELPER, NULL);
 	check_vaults(control, checks);
+	check_seabios(checks);
 	check_program(checks, "qemu-img", "/usr/bin/qemu-img", "qemu-utils");
 	check_gateway(control, checks);
 	check_space(control, checks);

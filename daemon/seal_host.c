@@ -1,8 +1,6 @@
 /* What of the host has a say in a guest's identity; see seal_file.h. */
 #include "daemon/seal_file.h"
 
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +15,7 @@
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
 #include "daemon/machine.h"
+#include "daemon/spawn.h"
 #include "daemon/vault.h"
 
 #define DEFINITION_MAX (1 << 20)
@@ -88,34 +87,19 @@ static json_t *programs(const char *emulator)
 
 /* The first line that a program prints; "" when it does not run. */
 static void first_line(const char *program, const char *argument, char *line,
-		       size_t size)
+		       int size)
 {
-	char *const arguments[] = {(char *)program, (char *)argument, NULL};
-	char *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
-	posix_spawn_file_actions_t actions;
-	int fds[2];
+	const char *const arguments[] = {program, argument, NULL};
 	FILE *output;
 	pid_t pid;
 
 	line[0] = '\0';
-	if (pipe2(fds, O_CLOEXEC) < 0)
+	if (spawn_output(arguments, &output, &pid, NULL))
 		return;
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
-	if (posix_spawn(&pid, program, &actions, NULL, arguments, environment))
-		pid = 0;
-	posix_spawn_file_actions_destroy(&actions);
-	close(fds[1]);
-	output = fdopen(fds[0], "r");
-	if (pid && output && fgets(line, (int)size, output))
+	if (fgets(line, size, output))
 		line[strcspn(line, "\n")] = '\0';
-	if (output)
-		fclose(output);
-	else
-		close(fds[0]);
-	if (pid)
-		waitpid(pid, NULL, 0);
+	fclose(output);
+	waitpid(pid, NULL, 0);
 }
 
 /* "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)" */
