@@ -1,6 +1,7 @@
 /* QMP with a QEMU that has no machine; see machine_qemu.h. */
 #include "daemon/machine_qemu.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,14 +35,21 @@ static int spawn(struct machine_qemu *qemu, const char *emulator, int fd,
 		"-machine",           "none", "-nodefaults", "-no-user-config",
 		"-display",           "none", "-S",          "-chardev",
 		"socket,id=qmp,fd=3", "-qmp", "chardev:qmp", NULL};
-	const struct spawn start = {.program = emulator,
-				    .arguments = arguments,
-				    .fds = {fd},
-				    .fd_count = 1,
-				    .dies_with_us = true,
-				    .alarm_s = SECONDS};
+	struct spawn start = {.program = emulator,
+			      .arguments = arguments,
+			      .fds = {fd},
+			      .fd_count = 1,
+			      .dies_with_us = true,
+			      .alarm_s = SECONDS};
+	int r;
 
-	return spawn_self(&start, &qemu->pid, error);
+	/* It warns of whatever it lacks. */
+	start.output = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (start.output < 0)
+		return error_errno(error, errno, "can't open /dev/null");
+	r = spawn_self(&start, &qemu->pid, error);
+	close(start.output);
+	return r;
 }
 
 int machine_qemu_start(const char *emulator, struct machine_qemu **result,

@@ -1,7 +1,6 @@
 /* Operations on a QEMU that a vault carries. */
 #include "daemon/operations.h"
 
-#include "daemon/attach.h"
 #include "daemon/control.h"
 #include "daemon/event.h"
 #include "daemon/machine.h"
@@ -16,25 +15,6 @@ static int check_stopped(struct control *control, const struct vault *vault,
 	if (state == HYPERVISOR_STOPPED || state == HYPERVISOR_CRASHED)
 		return 0;
 	return error_set(error, -EBUSY, "it runs; stop it first");
-}
-
-/* The call's vault, of our keeping, with nobody else at work on it. */
-static int take_vault(struct control *control,
-		      const struct operation_call *call, struct vault *vault,
-		      struct error *error)
-{
-	int r = vault_find(control, call->path[0], vault, error);
-
-	if (r)
-		return r;
-	r = attach_refuse(vault, error);
-	if (!r)
-		r = vaults_lock(control->vaults, vault->uuid, false, error);
-	if (r) {
-		error_prefix(error, "vault %s", vault->name);
-		vault_release(vault);
-	}
-	return r;
 }
 
 static int end(struct control *control, const struct operation_call *call,
@@ -72,7 +52,7 @@ int operation_machine_add(struct control *control,
 	int r = BODY_READ(call, members, error);
 
 	if (!r)
-		r = take_vault(control, call, &vault, error);
+		r = query_vault(control, call, &vault, error);
 	if (r)
 		return r;
 	r = trust ? machine_trust(control, &vault, call->who, error)
@@ -88,7 +68,7 @@ int operation_machine_remove(struct control *control,
 			     struct error *error)
 {
 	struct vault vault;
-	int r = take_vault(control, call, &vault, error);
+	int r = query_vault(control, call, &vault, error);
 
 	if (r)
 		return r;

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/attach.h"
+#include "daemon/control.h"
 #include "daemon/units.h"
+#include "daemon/vault.h"
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MOST 1000
@@ -129,4 +132,21 @@ int body_read(const struct operation_call *call,
 		}
 	}
 	return 0;
+}
+
+int query_vault(struct control *control, const struct operation_call *call,
+		struct vault *vault, struct error *error)
+{
+	int r = vault_find(control, call->path[0], vault, error);
+
+	if (r)
+		return r;
+	r = attach_refuse(vault, error);
+	if (!r)
+		r = vaults_lock(control->vaults, vault->uuid, false, error);
+	if (r) {
+		error_prefix(error, "vault %s", vault->name);
+		vault_release(vault);
+	}
+	return r;
 }

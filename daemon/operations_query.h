@@ -17,6 +17,15 @@ int query_time(const struct operation_call *call, const char *key, int64_t *us,
 int query_number(const struct operation_call *call, const char *key,
 		 int64_t *number, struct error *error);
 
+struct vault;
+
+/*
+ * The vault that the call names: one of our keeping, and locked, so that
+ * nobody else is at work on it. End with vaults_unlock and vault_release.
+ */
+int query_vault(struct control *control, const struct operation_call *call,
+		struct vault *vault, struct error *error);
+
 enum body_kind { BODY_TEXT, BODY_BOOL, BODY_NUMBER, BODY_SIZE, BODY_COUNT };
 
 /*

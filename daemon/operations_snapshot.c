@@ -12,23 +12,6 @@
 #include "daemon/snapshot.h"
 #include "daemon/vault.h"
 
-/* The call's vault, with nobody else at work on it. */
-static int take_vault(struct control *control,
-		      const struct operation_call *call, struct vault *vault,
-		      struct error *error)
-{
-	int r = vault_find(control, call->path[0], vault, error);
-
-	if (r)
-		return r;
-	r = vaults_lock(control->vaults, vault->uuid, false, error);
-	if (r) {
-		error_prefix(error, "vault %s", vault->name);
-		vault_release(vault);
-	}
-	return r;
-}
-
 /* Gives it back; tells of what was done. */
 static int end(struct control *control, const struct operation_call *call,
 	       struct vault *vault, const char *type, const char *snapshot,
@@ -96,7 +79,7 @@ int operation_snapshot_create(struct control *control,
 	strftime(made, sizeof(made), "%Y%m%d-%H%M%S", gmtime_r(&now, &tm));
 	if (!name)
 		name = made;
-	r = take_vault(control, call, &vault, error);
+	r = query_vault(control, call, &vault, error);
 	if (r)
 		return r;
 	r = snapshot_create(control, &vault, name, error);
@@ -114,7 +97,7 @@ int operation_snapshot_delete(struct control *control,
 {
 	bool force = call->query(call, "force_sealed") != NULL;
 	struct vault vault;
-	int r = take_vault(control, call, &vault, error);
+	int r = query_vault(control, call, &vault, error);
 
 	if (r)
 		return r;
@@ -136,7 +119,7 @@ int operation_snapshot_revert(struct control *control,
 	int r = BODY_READ(call, members, error);
 
 	if (!r)
-		r = take_vault(control, call, &vault, error);
+		r = query_vault(control, call, &vault, error);
 	if (r)
 		return r;
 	r = snapshot_revert(control, &vault, call->path[1], discard, kept,

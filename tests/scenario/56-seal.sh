@@ -13,14 +13,6 @@ stop()
 	ctl vault stop --force keep
 }
 # is_refused PATTERN COMMAND...: with one line that has it.
-is_refused()
-{
-	refusal=$1
-	shift
-	! "$@" >"$work/refused" 2>&1 && cat "$work/refused" &&
-		[ "$(wc -l <"$work/refused")" = 1 ] &&
-		grep -q "$refusal" "$work/refused"
-}
 # identity EXPRESSION: of vault show.
 identity()
 {

@@ -33,16 +33,6 @@ digest()
 	ctl --json vault identity one | jq -r .digest
 }
 
-# refused TEXT COMMAND...: in one line that says so.
-refused()
-{
-	refused_text=$1
-	shift
-	"$@" >"$work/out" 2>"$work/err" && return 1
-	cat "$work/err"
-	[ "$(wc -l <"$work/err")" = 1 ] && grep -q -- "$refused_text" "$work/err"
-}
-
 # runs_by FOLDER: its QEMU's files are all from there.
 runs_by()
 {
@@ -71,7 +61,7 @@ ok "shown with version and size" says true \
 	'(.emulator.own.bytes > 3e7) and (.emulator.own.trusted) and
 	(.emulator.own.qemu | test("^[0-9]+[.]"))'
 ok "and still the host's runs it" says host .emulator.of
-ok "a second one is refused" refused 'vault bundle --remove' \
+ok "a second one is refused" is_refused 'vault bundle --remove' \
 	ctl vault bundle one
 left()
 {
@@ -103,7 +93,7 @@ ok "doctor does not call that a failure" sh -c '
 	"$BUILDDIR/mediavmctl" "$run/api.sock"
 ok "it starts" ctl vault start one
 ok "by nothing but its own files" runs_by "$(folder)/machine"
-ok "while it runs that stays" refused 'it runs' ctl vault bundle one --remove
+ok "while it runs that stays" is_refused 'it runs' ctl vault bundle one --remove
 ok "and the player plays" \
 	wait_for 60 serial_says one '^PLAYER \(activated\|playing\)'
 ctl vault stop one --force >/dev/null
@@ -112,12 +102,12 @@ ctl vault stop one --force >/dev/null
 machine=$(folder)/machine
 cp "$machine/run" "$work/run.kept"
 echo 'exit 0' >>"$machine/run"
-ok "a changed program does not run" refused 'run is not as it was made' \
+ok "a changed program does not run" is_refused 'run is not as it was made' \
 	ctl vault start one
 cp "$work/run.kept" "$machine/run"
 touch "$machine/lib/libintruder.so"
 ok "nor one with another beside it" \
-	refused 'libintruder.so does not belong to it' ctl vault start one
+	is_refused 'libintruder.so does not belong to it' ctl vault start one
 rm "$machine/lib/libintruder.so"
 
 # Another host, without a QEMU, gets it in a bundle: programs from elsewhere.
@@ -131,9 +121,9 @@ use /nonexistent/qemu-system-x86_64
 ok "which takes it in" ctl vault import "$work/one.mvault"
 machine=$(folder)/machine
 ok "one from elsewhere is not trusted" says false .emulator.own.trusted
-ok "and does not run before the owner agrees" refused 'bundle --trust' \
+ok "and does not run before the owner agrees" is_refused 'bundle --trust' \
 	ctl vault start one
-ok "nor as a probe" refused 'bundle --trust' ctl vault identity one
+ok "nor as a probe" is_refused 'bundle --trust' ctl vault identity one
 ok "the owner agrees" ctl vault bundle one --trust
 ok "that is in the audit log" sh -c '"$0" --socket "$1" --json events \
 	--type machine.trusted | jq -e "length == 1 and .[0].vault == \"one\""' \
@@ -155,7 +145,11 @@ gone()
 	[ ! -e "$machine" ] && nothing_left && says none .emulator.of
 }
 ok "for good" gone
-ok "without any QEMU, doctor says so" refused 'not fit' ctl doctor
-ok "and making one is refused" refused 'no QEMU\|does not answer' \
+not_fit()
+{
+	! ctl doctor >"$work/out" 2>"$work/err" && grep 'not fit' "$work/err"
+}
+ok "without any QEMU, doctor says so" not_fit
+ok "and making one is refused" is_refused 'no QEMU\|does not answer' \
 	ctl vault bundle one
 finish

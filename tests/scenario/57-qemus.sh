@@ -39,15 +39,6 @@ differs_in()
 	diff "$work/expected" "$work/names"
 }
 
-refused()
-{
-	refused_text=$1
-	shift
-	"$@" >"$work/out" 2>"$work/err" && return 1
-	cat "$work/err"
-	[ "$(wc -l <"$work/err")" = 1 ] && grep -q -- "$refused_text" "$work/err"
-}
-
 shows()
 {
 	ctl --json vault show "$1" | jq -e "$2"
@@ -99,7 +90,7 @@ END
 chmod 755 "$work/changed"
 use "$work/changed"
 ok "a QEMU that differs all the same is refused, with the bytes" \
-	refused 'pci.01:00.0.subsystem was "8086:0000", is "8086:4711"' \
+	is_refused 'pci.01:00.0.subsystem was "8086:0000", is "8086:4711"' \
 	ctl vault start bound
 ok "and shown" shows bound '.identity.drift | length > 0'
 
@@ -122,7 +113,7 @@ if [ -n "$type" ] && ! "$host" -machine help | grep -q "^$type "; then
 	ok "and starts" ctl vault start plain
 	ctl vault stop plain --force >/dev/null
 	ctl vault bundle plain --remove --yes >/dev/null
-	ok "without it the start is refused" refused "no machine type $type" \
+	ok "without it the start is refused" is_refused "no machine type $type" \
 		ctl vault start plain
 	gone()
 	{

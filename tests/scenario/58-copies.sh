@@ -9,14 +9,6 @@ rounds=${ROUNDS:-4}
 echo "# SEED=$seed ROUNDS=$rounds"
 
 # is_refused TEXT COMMAND...: one line that says so, and no guest.
-is_refused()
-{
-	refusal=$1
-	shift
-	! "$@" >"$work/refused" 2>&1 && cat "$work/refused" &&
-		[ "$(wc -l <"$work/refused")" = 1 ] &&
-		grep -q "$refusal" "$work/refused"
-}
 qemus()
 {
 	pgrep -fc "qemu-system.*$work/"

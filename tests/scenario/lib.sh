@@ -148,6 +148,16 @@ ctl()
 	"$BUILDDIR/mediavmctl" --socket "$run/api.sock" "$@"
 }
 
+# is_refused TEXT COMMAND...: it fails, with one line that says so.
+is_refused()
+{
+	refusal=$1
+	shift
+	! "$@" >"$work/refused" 2>&1 && cat "$work/refused" &&
+		[ "$(wc -l <"$work/refused")" = 1 ] &&
+		grep -q -e "$refusal" "$work/refused"
+}
+
 # json EXPRESSION COMMAND...: what jq makes of its output.
 json()
 {
