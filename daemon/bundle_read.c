@@ -1,169 +1,47 @@
 /*
- * Reading a bundle; see bundle_read.h.
- *
- * One thread reads records and judges their heads; workers verify bodies,
- * unpack them and write what is not zero. Records count as written in their
- * order, and after a sync, so that a journal of heads says how far it is.
+ * Reading a bundle; see bundle_read.h. Records are read and their heads judged
+ * here; bundle_unpack.h does the rest of data. A record counts as written in
+ * its order and after a sync, so that a journal of heads says how far it is.
  */
 #include "daemon/bundle_read.h"
 
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
-#include <zstd.h>
 
+#include "daemon/bundle_manifest.h"
+#include "daemon/bundle_unpack.h"
 #include "recorder/bytes.h"
 
-#define THREADS_MAX 8
-#define SLOTS (3 * THREADS_MAX)
 #define SYNC_STEP (UINT64_C(256) << 20) /* bytes of files between two syncs */
-
-/* A file that is written to. */
-struct target {
-	int fd; /* -1: a check */
-	unsigned refs;
-};
-
-struct slot {
-	enum { FREE, TODO, DONE } state;
-	struct target *target;
-	struct bundle_head head;
-	uint8_t raw[BUNDLE_HEAD];
-	uint8_t *body, *data;
-	uint32_t body_room, data_room;
-	uint64_t at;      /* in the bundle */
-	uint32_t written; /* bytes that were not zero */
-	int r;
-	struct error error;
-};
 
 struct work {
 	const struct bundle_reader *options;
 	const struct bundle_plan *plan;
 	uint8_t plan_digest[BUNDLE_DIGEST];
-	pthread_mutex_t lock;
-	pthread_cond_t todo, done;
-	bool ending;
-	pthread_t threads[THREADS_MAX];
-	unsigned thread_count, slot_count;
-	struct slot slots[SLOTS];
-	uint64_t filled, taken, emptied;
-	uint64_t at;           /* in the bundle */
-	struct target *target; /* of the file at hand, or NULL */
-	unsigned file;         /* at hand */
-	bool opened;
-	uint64_t next; /* first byte of it that may come */
-	uint64_t unsynced, records;
+	struct bundle_unpack *unpack;
+	struct bundle_manifest *manifest;
+	uint64_t at;                  /* in the bundle */
+	struct bundle_target *target; /* of the file at hand, or NULL */
+	unsigned file;                /* at hand */
+	uint64_t next;                /* first byte of it that may come */
+	uint64_t unsynced;
+	unsigned pending;    /* records that are not yet collected */
 	struct buffer heads; /* not yet in the journal */
-	/* What was written of the file of the last slot that was emptied. */
+	/* What was written of the file of the last record that was done. */
 	unsigned told_file;
 	uint64_t told, told_before;
 	unsigned damaged; /* records, of a check */
 	struct error damage;
-	uint32_t *counts;
-	uint8_t (*digests)[BUNDLE_DIGEST];
-	EVP_MD_CTX *digest;
-	unsigned digest_file;
-	uint8_t manifest[BUNDLE_DIGEST];
+	uint8_t manifest_digest[BUNDLE_DIGEST];
 };
 
 uint64_t bundle_start(size_t plan_size)
 {
 	return BUNDLE_MAGIC_SIZE + BUNDLE_HEAD + plan_size;
-}
-
-/* --- workers ---------------------------------------------------------- */
-
-static bool is_zero(const uint8_t *data, size_t size)
-{
-	return !data[0] && !memcmp(data, data + 1, size - 1);
-}
-
-static int write_run(struct slot *slot, uint32_t from, uint32_t to)
-{
-	while (from < to) {
-		ssize_t n =
-			pwrite(slot->target->fd, slot->data + from, to - from,
-			       (off_t)(slot->head.offset + from));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_errno(&slot->error, n < 0 ? errno : EIO,
-					   "can't be written");
-		from += (uint32_t)n;
-	}
-	return 0;
-}
-
-/* Holes stay where the file has zeros. */
-static int write_data(struct slot *slot)
-{
-	uint32_t size = slot->head.length, run = 0, at = 0;
-	int r = 0;
-
-	slot->written = 0;
-	while (!r && at < size) {
-		uint32_t n =
-			size - at < BUNDLE_BLOCK ? size - at : BUNDLE_BLOCK;
-		bool zero = is_zero(slot->data + at, n);
-
-		if (!zero)
-			slot->written += n;
-		if (zero && slot->target->fd >= 0 && run < at)
-			r = write_run(slot, run, at);
-		at += n;
-		if (zero)
-			run = at;
-	}
-	if (!r && slot->target->fd >= 0)
-		r = write_run(slot, run, size);
-	return r;
-}
-
-static int unpack(struct slot *slot, ZSTD_DCtx *zstd)
-{
-	size_t n;
-
-	if (!bundle_head_fits(&slot->head, slot->raw, slot->body))
-		return error_set(&slot->error, -EBADMSG, "damaged");
-	n = ZSTD_decompressDCtx(zstd, slot->data, slot->head.length, slot->body,
-				slot->head.stored);
-	if (ZSTD_isError(n) || n != slot->head.length)
-		return error_set(&slot->error, -EINVAL,
-				 "a record does not hold what its head says");
-	return write_data(slot);
-}
-
-static void *decompress(void *data)
-{
-	struct work *w = data;
-	ZSTD_DCtx *zstd = ZSTD_createDCtx();
-
-	pthread_mutex_lock(&w->lock);
-	for (;;) {
-		struct slot *slot;
-
-		while (!w->ending && w->taken == w->filled)
-			pthread_cond_wait(&w->todo, &w->lock);
-		if (w->ending)
-			break;
-		slot = &w->slots[w->taken++ % w->slot_count];
-		pthread_mutex_unlock(&w->lock);
-		slot->r = zstd ? unpack(slot, zstd)
-			       : error_set(&slot->error, -ENOMEM, "no memory");
-		pthread_mutex_lock(&w->lock);
-		slot->state = DONE;
-		pthread_cond_signal(&w->done);
-	}
-	pthread_mutex_unlock(&w->lock);
-	ZSTD_freeDCtx(zstd);
-	return NULL;
 }
 
 /* --- records that are done -------------------------------------------- */
@@ -178,27 +56,18 @@ static const struct bundle_file *file_at(const struct work *w, unsigned n)
 	return &w->plan->files[n];
 }
 
-static void target_put(struct target *target)
-{
-	if (target && --target->refs == 0) {
-		if (target->fd >= 0)
-			close(target->fd);
-		free(target);
-	}
-}
-
-static int note_damage(struct work *w, const struct slot *slot,
+static int note_damage(struct work *w, const struct bundle_unpacked *done,
 		       struct error *error)
 {
-	const struct bundle_head *head = &slot->head;
+	const struct bundle_head *head = &done->head;
 	int r = error_set(
 		error, -EBADMSG,
 		"the bundle is damaged: %s, bytes %llu to %llu (bytes %llu to "
 		"%llu of the bundle)",
 		file_at(w, head->file)->path, (unsigned long long)head->offset,
 		(unsigned long long)(head->offset + head->length - 1),
-		(unsigned long long)slot->at,
-		(unsigned long long)(slot->at + BUNDLE_HEAD + head->stored -
+		(unsigned long long)done->at,
+		(unsigned long long)(done->at + BUNDLE_HEAD + head->stored -
 				     1));
 
 	if (!is_check(w))
@@ -209,15 +78,16 @@ static int note_damage(struct work *w, const struct slot *slot,
 	return 0;
 }
 
-static int tell(struct work *w, const struct slot *slot, struct error *error)
+static int tell(struct work *w, const struct bundle_unpacked *done,
+		struct error *error)
 {
-	unsigned file = slot->head.file;
+	unsigned file = done->head.file;
 
 	for (; w->told_file < file; w->told_file++) {
 		w->told_before += file_at(w, w->told_file)->data;
 		w->told = 0;
 	}
-	w->told += slot->written;
+	w->told += done->written;
 	if (w->told > file_at(w, file)->data)
 		return error_set(error, -EINVAL,
 				 "%s has more data than the bundle's plan says",
@@ -228,58 +98,37 @@ static int tell(struct work *w, const struct slot *slot, struct error *error)
 	return 0;
 }
 
-static void end_digest(struct work *w)
+/* The oldest record; 0 also when there is none. */
+static int collect(struct work *w, struct error *error)
 {
-	EVP_DigestFinal_ex(w->digest, w->digests[w->digest_file], NULL);
-	EVP_DigestInit_ex(w->digest, EVP_sha256(), NULL);
-}
-
-/* A data record in the manifest. */
-static void count(struct work *w, const struct bundle_head *head)
-{
-	while (w->digest_file < head->file) {
-		end_digest(w);
-		w->digest_file++;
-	}
-	w->counts[head->file]++;
-	w->records++;
-	EVP_DigestUpdate(w->digest, head->digest, BUNDLE_DIGEST);
-}
-
-static int empty_slot(struct work *w, struct error *error)
-{
-	struct slot *slot = &w->slots[w->emptied % w->slot_count];
+	struct bundle_unpacked done;
 	int r;
 
-	pthread_mutex_lock(&w->lock);
-	while (slot->state != DONE)
-		pthread_cond_wait(&w->done, &w->lock);
-	pthread_mutex_unlock(&w->lock);
-	r = slot->r;
+	if (!bundle_unpack_collect(w->unpack, &done))
+		return 0;
+	r = done.r;
 	if (r == -EBADMSG)
-		r = note_damage(w, slot, error);
+		r = note_damage(w, &done, error);
 	else if (r)
-		error_set(error, r, "%s: %s", file_at(w, slot->head.file)->path,
-			  slot->error.text);
+		error_set(error, r, "%s: %s", file_at(w, done.head.file)->path,
+			  done.error.text);
 	else
-		r = tell(w, slot, error);
-	if (!r)
-		count(w, &slot->head);
-	if (!r && !is_check(w))
-		buffer_put(&w->heads, slot->raw, BUNDLE_HEAD);
-	target_put(slot->target);
-	slot->target = NULL;
-	slot->state = FREE;
-	w->emptied++;
-	return r;
+		r = tell(w, &done, error);
+	if (r)
+		return r;
+	bundle_manifest_add(w->manifest, &done.head);
+	if (!is_check(w))
+		buffer_put(&w->heads, done.raw, BUNDLE_HEAD);
+	w->pending--;
+	return 0;
 }
 
 static int empty_all(struct work *w, struct error *error)
 {
 	int r = 0;
 
-	while (!r && w->emptied < w->filled)
-		r = empty_slot(w, error);
+	while (!r && w->pending)
+		r = collect(w, error);
 	return r;
 }
 
@@ -307,22 +156,19 @@ static int flush(struct work *w, struct error *error)
 
 static int open_target(struct work *w, struct error *error)
 {
-	struct target *target = calloc(1, sizeof(*target));
-	int r = 0;
+	const struct bundle_file *file = file_at(w, w->file);
+	int fd = -1, r = 0;
 
-	if (!target)
-		return error_set(error, -ENOMEM, "no memory");
-	target->fd = -1;
-	target->refs = 1;
 	if (!is_check(w))
-		r = w->options->open(w->options->data, w->file, &target->fd,
-				     error);
-	w->target = target;
-	w->opened = true;
-	if (!r && target->fd >= 0 &&
-	    ftruncate(target->fd, (off_t)file_at(w, w->file)->size))
-		r = error_errno(error, errno, "%s", file_at(w, w->file)->path);
-	return r;
+		r = w->options->open(w->options->data, w->file, &fd, error);
+	if (r)
+		return r;
+	w->target = bundle_target_new(fd);
+	if (!w->target)
+		return error_set(error, -ENOMEM, "no memory");
+	return fd >= 0 && ftruncate(fd, (off_t)file->size)
+		       ? error_errno(error, errno, "%s", file->path)
+		       : 0;
 }
 
 /* Files without data come to be as well. */
@@ -331,15 +177,14 @@ static int go_to_file(struct work *w, unsigned file, struct error *error)
 	int r = 0;
 
 	while (!r && w->file < file) {
-		if (!w->opened)
+		if (!w->target)
 			r = open_target(w, error);
-		target_put(w->target);
+		bundle_target_put(w->target);
 		w->target = NULL;
-		w->opened = false;
 		w->next = 0;
 		w->file++;
 	}
-	if (!r && !w->opened && file < w->plan->count)
+	if (!r && !w->target && file < w->plan->count)
 		r = open_target(w, error);
 	return r;
 }
@@ -362,51 +207,24 @@ static int judge(struct work *w, const struct bundle_head *head,
 	return 0;
 }
 
-/* A slot's buffers are as large as its largest record was. */
-static int make_room(uint8_t **buffer, uint32_t *room, uint32_t size,
-		     struct error *error)
-{
-	if (size <= *room)
-		return 0;
-	free(*buffer);
-	*buffer = malloc(size);
-	*room = *buffer ? size : 0;
-	return *buffer ? 0 : error_set(error, -ENOMEM, "no memory");
-}
-
 static int read_data(struct work *w, struct bundle_head *head,
 		     const uint8_t raw[BUNDLE_HEAD], struct error *error)
 {
-	struct slot *slot = &w->slots[w->filled % w->slot_count];
 	int r = judge(w, head, error);
 
-	if (!r && w->filled - w->emptied == w->slot_count)
-		r = empty_slot(w, error);
+	if (!r && bundle_unpack_is_full(w->unpack))
+		r = collect(w, error);
 	if (!r)
 		r = go_to_file(w, head->file, error);
-	if (!r)
-		r = make_room(&slot->body, &slot->body_room, head->stored,
-			      error);
-	if (!r)
-		r = make_room(&slot->data, &slot->data_room, head->length,
-			      error);
 	if (r)
 		return r;
-	r = bundle_read_all(w->options->input, slot->body, head->stored);
+	r = bundle_unpack_add(w->unpack, w->options->input, head, raw,
+			      w->at - BUNDLE_HEAD, w->target);
 	if (r)
 		return r;
+	w->pending++;
 	w->next = head->offset + head->length;
-	slot->head = *head;
-	memcpy(slot->raw, raw, BUNDLE_HEAD);
-	slot->at = w->at - BUNDLE_HEAD;
 	w->at += head->stored;
-	slot->target = w->target;
-	w->target->refs++;
-	pthread_mutex_lock(&w->lock);
-	slot->state = TODO;
-	w->filled++;
-	pthread_cond_signal(&w->todo);
-	pthread_mutex_unlock(&w->lock);
 	w->unsynced += head->length;
 	return w->unsynced >= SYNC_STEP ? flush(w, error) : 0;
 }
@@ -446,49 +264,12 @@ static int end_data(struct work *w, struct error *error)
 
 	if (!r)
 		r = go_to_file(w, w->plan->count, error);
-	if (!r)
-		r = flush(w, error);
-	for (; !r && w->digest_file < w->plan->count; w->digest_file++)
-		end_digest(w);
-	return r;
-}
-
-static bool is_digest(const json_t *json, const uint8_t digest[BUNDLE_DIGEST])
-{
-	uint8_t other[BUNDLE_DIGEST];
-
-	return bundle_unhex(json_string_value(json), other, sizeof(other)) &&
-	       !memcmp(other, digest, sizeof(other));
-}
-
-static int compare_manifest(struct work *w, const json_t *json,
-			    struct error *error)
-{
-	const json_t *files = json_object_get(json, "files");
-
-	if (!is_digest(json_object_get(json, "plan"), w->plan_digest) ||
-	    json_array_size(files) != w->plan->count)
-		return error_set(error, -EBADMSG,
-				 "the bundle's manifest is not that of its "
-				 "plan");
-	for (unsigned i = 0; i < w->plan->count; i++) {
-		const json_t *file = json_array_get(files, i);
-
-		if (json_integer_value(json_array_get(file, 0)) !=
-			    w->counts[i] ||
-		    !is_digest(json_array_get(file, 1), w->digests[i]))
-			return error_set(error, -EBADMSG,
-					 "the bundle's manifest does not agree "
-					 "with what it has of %s",
-					 file_at(w, i)->path);
-	}
-	return 0;
+	return r ? r : flush(w, error);
 }
 
 static int read_manifest(struct work *w, const struct bundle_head *head,
 			 const uint8_t raw[BUNDLE_HEAD], struct error *error)
 {
-	json_t *json = NULL;
 	char *text;
 	int r = end_data(w, error);
 
@@ -496,12 +277,9 @@ static int read_manifest(struct work *w, const struct bundle_head *head,
 		r = read_body(w, head, raw, &text, error);
 	if (r)
 		return r;
-	json = json_loadb(text, head->stored, JSON_REJECT_DUPLICATES, NULL);
-	r = json ? compare_manifest(w, json, error)
-		 : error_set(error, -EINVAL,
-			     "the bundle's manifest is no JSON");
-	memcpy(w->manifest, head->digest, BUNDLE_DIGEST);
-	json_decref(json);
+	memcpy(w->manifest_digest, head->digest, BUNDLE_DIGEST);
+	r = bundle_manifest_compare(w->manifest, w->plan_digest, text,
+				    head->stored, error);
 	free(text);
 	return r;
 }
@@ -515,7 +293,7 @@ static bool is_signed(const struct work *w, const uint8_t key[32],
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	bool good;
 
-	bundle_signed_text(w->manifest, text);
+	bundle_signed_text(w->manifest_digest, text);
 	good = public && context &&
 	       EVP_DigestVerifyInit(context, NULL, NULL, NULL, public) == 1 &&
 	       EVP_DigestVerify(context, signature, 64, text, sizeof(text)) ==
@@ -655,38 +433,9 @@ static int go_on(struct work *w, struct error *error)
 		w->file = head.file;
 		w->next = head.offset + head.length;
 		w->at += BUNDLE_HEAD + head.stored;
-		count(w, &head);
+		bundle_manifest_add(w->manifest, &head);
 	}
 	return r;
-}
-
-static int make_manifest(struct work *w, struct error *error)
-{
-	w->counts = calloc(w->plan->count, sizeof(*w->counts));
-	w->digests = calloc(w->plan->count, sizeof(*w->digests));
-	w->digest = EVP_MD_CTX_new();
-	if (!w->counts || !w->digests || !w->digest ||
-	    !EVP_DigestInit_ex(w->digest, EVP_sha256(), NULL))
-		return error_set(error, -ENOMEM, "no memory");
-	return 0;
-}
-
-static int begin(struct work *w, struct error *error)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned threads = w->options->threads;
-
-	if (!threads)
-		threads = cores > 0 ? (unsigned)cores : 1;
-	if (threads > THREADS_MAX)
-		threads = THREADS_MAX;
-	w->slot_count = 3 * threads;
-	for (; w->thread_count < threads; w->thread_count++)
-		if (pthread_create(&w->threads[w->thread_count], NULL,
-				   decompress, w))
-			return error_set(error, -EAGAIN,
-					 "can't start a thread");
-	return 0;
 }
 
 /* What may follow a record of a kind. */
@@ -779,27 +528,12 @@ static int explain(const struct work *w, int r, struct error *error)
 	return error_errno(error, r, "can't read the bundle");
 }
 
-static void end(struct work *w)
+static void work_free(struct work *w)
 {
-	pthread_mutex_lock(&w->lock);
-	w->ending = true;
-	pthread_cond_broadcast(&w->todo);
-	pthread_mutex_unlock(&w->lock);
-	for (unsigned i = 0; i < w->thread_count; i++)
-		pthread_join(w->threads[i], NULL);
-	for (unsigned i = 0; i < w->slot_count; i++) {
-		target_put(w->slots[i].target);
-		free(w->slots[i].body);
-		free(w->slots[i].data);
-	}
-	target_put(w->target);
+	bundle_unpack_free(w->unpack);
+	bundle_target_put(w->target);
+	bundle_manifest_free(w->manifest);
 	buffer_free(&w->heads);
-	free(w->counts);
-	free(w->digests);
-	EVP_MD_CTX_free(w->digest);
-	pthread_cond_destroy(&w->todo);
-	pthread_cond_destroy(&w->done);
-	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
 
@@ -829,21 +563,18 @@ int bundle_read(const struct bundle_reader *options, struct error *error)
 	w->options = options;
 	w->plan = options->plan;
 	memcpy(w->plan_digest, options->plan_digest, BUNDLE_DIGEST);
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->todo, NULL);
-	pthread_cond_init(&w->done, NULL);
-	r = begin(w, error);
+	r = bundle_unpack_new(&w->unpack, options->threads, error);
 	if (!r && !w->plan)
 		r = read_plan(w, error);
 	else if (!r)
 		w->at = bundle_start(options->plan_size);
 	if (!r)
-		r = make_manifest(w, error);
+		r = bundle_manifest_new(&w->manifest, w->plan, error);
 	if (!r && options->plan && !is_check(w))
 		r = go_on(w, error);
 	if (!r)
 		r = read_records(w, error);
 	r = sum_up(w, explain(w, r, error), error);
-	end(w);
+	work_free(w);
 	return r;
 }
