@@ -164,25 +164,29 @@ static int start(struct run *run, int stream, struct error *error)
 	return 0;
 }
 
-/* Collects it. */
+/* Collects it. One that was killed is started again; one that crashed not. */
 static void finish(struct run *run)
 {
 	int status = 0;
+	bool killed;
 
 	close_fd(&run->words);
 	close_fd(&run->orders);
 	while (waitpid(run->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	run->pid = 0;
-	if (WIFEXITED(status) && !WEXITSTATUS(status))
+	killed = WIFSIGNALED(status);
+	if (WIFEXITED(status) && !WEXITSTATUS(status)) {
 		run->outcome = DONE;
-	else if (run->outcome == DIED && !run->error.code)
+	} else if (run->outcome == DIED && !run->error.code) {
 		error_set(&run->error, -EIO,
-			  WIFSIGNALED(status) ? "the transfer died of signal %d"
-					      : "the transfer failed with "
-						"status %d",
-			  WIFSIGNALED(status) ? WTERMSIG(status)
-					      : WEXITSTATUS(status));
+			  killed ? "the transfer died of signal %d"
+				 : "the transfer failed with status %d",
+			  killed ? WTERMSIG(status) : WEXITSTATUS(status));
+		if (!killed || (WTERMSIG(status) != SIGKILL &&
+				WTERMSIG(status) != SIGTERM))
+			run->outcome = FAILED;
+	}
 }
 
 /* --- what it says --------------------------------------------------------- */

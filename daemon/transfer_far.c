@@ -364,7 +364,8 @@ static size_t give(char *to, size_t size, size_t count, void *user)
 
 	if (n > size * count)
 		n = size * count;
-	memcpy(to, upload->data + upload->at, n);
+	if (n)
+		memcpy(to, upload->data + upload->at, n);
 	upload->at += n;
 	return n;
 }
