@@ -585,7 +585,7 @@ static void one_wins_each_race(void **state)
 	int wins[2] = {0, 0};
 
 	(void)state;
-	for (int round = 0; round < 40; round++) {
+	for (int round = 0; round < 20; round++) {
 		int go[2], status[2];
 		pid_t pids[2];
 
