@@ -45,11 +45,6 @@ static int move(struct control *control, const struct vault *vault,
 	return folder_sync(source, error);
 }
 
-static json_int_t epoch_of(const struct seal *seal)
-{
-	return json_integer_value(json_object_get(seal->json, "epoch"));
-}
-
 /* The snapshot that was made for it goes as well. */
 static int undo(struct control *control, const struct vault *vault,
 		const struct seal *next, struct error *error)
@@ -82,8 +77,8 @@ static int settle(struct control *control, const struct vault *vault,
 	vault_path(control, vault->uuid, "seal.next/fingerprint.json", path);
 	seal_file_read(path, &next, NULL);
 	snprintf(former, sizeof(former), "seals/%lld",
-		 next ? (long long)epoch_of(next) - 1 : 0);
-	if (next && epoch_of(next) > 1 && !has(control, vault, "seal") &&
+		 next ? (long long)seal_epoch(next) - 1 : 0);
+	if (next && seal_epoch(next) > 1 && !has(control, vault, "seal") &&
 	    has(control, vault, former))
 		r = move(control, vault, "seal.next", "seal", error);
 	else
@@ -118,7 +113,7 @@ static int copy_definition(struct control *control, const struct vault *vault,
 	return r;
 }
 
-/* The vault's copies, where they are missing or of the former seal. */
+/* The vault's copies, where they are missing or of another seal. */
 static int copy_up(struct control *control, const struct vault *vault,
 		   const struct seal *seal, struct error *error)
 {
@@ -129,7 +124,8 @@ static int copy_up(struct control *control, const struct vault *vault,
 
 	vault_path(control, vault->uuid, "fingerprint.json", path);
 	seal_file_read(path, &own, NULL);
-	same = own && epoch_of(own) == epoch_of(seal);
+	same = own && json_equal(json_object_get(own->json, "sum"),
+				 json_object_get(seal->json, "sum"));
 	seal_free(own);
 	if (!same || !has(control, vault, "domain.xml"))
 		r = copy_definition(control, vault, seal, error);

@@ -66,6 +66,11 @@ static int read_seal(struct check *check, struct error *error)
 	r = seal_file_read(path, &check->seal, error);
 	if (r == -ENOENT)
 		return missing("seal/fingerprint.json", error);
+	if (!r &&
+	    strcmp(text_of(check->seal->json, "uuid"), check->vault->uuid))
+		return error_set(error, -EBADMSG,
+				 "its seal is that of another vault: put its "
+				 "own back from a backup");
 	if (!r)
 		r = seal_check_files(check->control, check->vault, check->seal,
 				     error);

@@ -77,6 +77,11 @@ static int sum_of(const json_t *json, char hex[SEAL_DIGEST_SIZE])
 	return 0;
 }
 
+json_int_t seal_epoch(const struct seal *seal)
+{
+	return json_integer_value(json_object_get(seal->json, "epoch"));
+}
+
 /* --- fingerprint.json -------------------------------------------------- */
 
 static int check(const struct seal *seal, struct error *error)
@@ -93,6 +98,8 @@ static int check(const struct seal *seal, struct error *error)
 	    SEAL_VERSION)
 		return error_set(error, -EBADMSG,
 				 "it is of another version of this program");
+	if (seal_epoch(seal) < 1 || seal_epoch(seal) > SEAL_EPOCH_MAX)
+		return error_set(error, -EBADMSG, "it has no epoch");
 	return 0;
 }
 

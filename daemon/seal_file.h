@@ -19,6 +19,7 @@
 #include "recorder/error.h"
 
 #define SEAL_VERSION 1
+#define SEAL_EPOCH_MAX 1000000
 #define SEAL_DIGEST_SIZE 65
 
 struct control;
@@ -34,6 +35,9 @@ struct seal {
 /* -ENOENT; -EBADMSG when it is not as it was written. */
 int seal_file_read(const char *path, struct seal **seal, struct error *error);
 void seal_free(struct seal *seal);
+
+/* From 1 on. */
+json_int_t seal_epoch(const struct seal *seal);
 
 /* Sets the sum, and writes it whole. */
 int seal_file_write(const char *path, json_t *json, struct error *error);

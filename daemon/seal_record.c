@@ -26,8 +26,7 @@ static json_int_t next_epoch(const struct seal_new *new)
 	char path[PATH_MAX], name[40];
 
 	if (new->former)
-		n = json_integer_value(
-			json_object_get(new->former->json, "epoch"));
+		n = seal_epoch(new->former);
 	else if (seal_is(new->control, new->vault))
 		n = 1; /* it can't be read */
 	for (;; n++) {

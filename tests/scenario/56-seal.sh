@@ -141,6 +141,20 @@ falsify()
 	return $falsify_result
 }
 ok "a fingerprint that was changed" falsify
+# One that is good, but another's.
+another()
+{
+	jq '.uuid = "00000000-0000-4000-8000-000000000000"' "$work/kept" \
+		>"$work/other"
+	sum=$(jq -cjS 'del(.sum, .check)' "$work/other" | sha256sum)
+	jq --arg sum "${sum%% *}" '.sum = $sum' "$work/other" \
+		>"$vault/seal/fingerprint.json"
+	is_refused 'seal is that of another vault' ctl vault start keep
+	another_result=$?
+	cp "$work/kept" "$vault/seal/fingerprint.json"
+	return $another_result
+}
+ok "a seal of another vault" another
 comes_back()
 {
 	rm "$vault/domain.xml"
