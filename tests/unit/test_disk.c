@@ -3,10 +3,13 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <stdarg.h>
@@ -152,6 +155,67 @@ static void copies_nothing_else(void **state)
 	assert_int_equal(access("three", F_OK), -1);
 }
 
+/* Whether a qemu-img waits for that pipe; within a few seconds. */
+static bool qemu_img_comes_to(bool wanted, const char *name)
+{
+	char command[160];
+
+	snprintf(command, sizeof(command), "pgrep -f '^/usr/bin/qemu-img.*%s'",
+		 name);
+	strcat(command, " >/dev/null");
+	for (int i = 0; i < 200; i++) {
+		if ((system(command) == 0) == wanted)
+			return true;
+		usleep(50000);
+	}
+	return false;
+}
+
+static void its_work_ends_with_us(void **state)
+{
+	char path[64], *json;
+	pid_t child;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/pipe", folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(disk_map(path, "raw", &json, NULL) != 0);
+	assert_true(qemu_img_comes_to(true, path));
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_true(qemu_img_comes_to(false, path));
+}
+
+static void *cancel_soon(void *data)
+{
+	usleep(300000);
+	*(volatile bool *)data = true;
+	return NULL;
+}
+
+static void its_work_can_be_cancelled(void **state)
+{
+	volatile bool cancel = false;
+	struct error e = {0};
+	char path[64], *json;
+	pthread_t thread;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/pipe2", folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(pthread_create(&thread, NULL, cancel_soon,
+					(void *)&cancel),
+			 0);
+	disk_set_cancel(&cancel);
+	assert_int_equal(disk_map(path, "raw", &json, &e), -ECANCELED);
+	disk_set_cancel(NULL);
+	pthread_join(thread, NULL);
+	assert_true(qemu_img_comes_to(false, path));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +225,8 @@ int main(void)
 		cmocka_unit_test(refuses_images_of_two_files),
 		cmocka_unit_test(copies_whole_and_sparse),
 		cmocka_unit_test(copies_nothing_else),
+		cmocka_unit_test(its_work_ends_with_us),
+		cmocka_unit_test(its_work_can_be_cancelled),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);
