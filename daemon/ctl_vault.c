@@ -232,16 +232,18 @@ static void show_firmware(const json_t *vault)
 
 static void show_disks(const json_t *disks)
 {
-	char size[CTL_TEXT_SIZE], used[CTL_TEXT_SIZE];
+	char size[CTL_TEXT_SIZE], used[CTL_TEXT_SIZE], all[CTL_TEXT_SIZE];
 	json_t *disk;
 	size_t i;
 
 	json_array_foreach(disks, i, disk)
 	{
-		ctl_print("%-12s %s: %s (%s, %s used)%s", i ? "" : "disk",
-			  ctl_text(disk, "target"), ctl_text(disk, "path"),
+		ctl_print("%-12s %s: %s (%s, %s used, %s with snapshots)%s",
+			  i ? "" : "disk", ctl_text(disk, "target"),
+			  ctl_text(disk, "path"),
 			  ctl_size(ctl_number(disk, "virtual_size"), size),
 			  ctl_size(ctl_number(disk, "actual_size"), used),
+			  ctl_size(ctl_number(disk, "all_size"), all),
 			  json_is_true(json_object_get(disk, "in_place"))
 				  ? "; its image is outside the vault"
 				  : "");

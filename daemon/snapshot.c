@@ -80,13 +80,20 @@ static json_t *describe_disk(struct control *control, const struct vault *vault,
 	const struct layer *active = layers_find(layers, disk->active);
 	const struct layer *base = layers_find(layers, disk->base);
 	char path[PATH_MAX];
+	uint64_t all = 0;
 
+	for (unsigned i = 0; i < layers->layer_count; i++) {
+		if (layers_disk(layers, layers->layers[i].file) != disk)
+			continue;
+		layer_path(control, vault, &layers->layers[i], path);
+		all += disk_actual_size(path);
+	}
 	layer_path(control, vault, active, path);
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "target",
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b}", "target",
 			 disk->target, "path", path, "format", active->format,
 			 "virtual_size", (json_int_t)disk->size, "actual_size",
-			 (json_int_t)disk_actual_size(path), "in_place",
-			 base->place[0] != '\0');
+			 (json_int_t)disk_actual_size(path), "all_size",
+			 (json_int_t)all, "in_place", base->place[0] != '\0');
 }
 
 int snapshot_disks(struct control *control, const struct vault *vault,

@@ -72,7 +72,7 @@ int snapshot_recover(struct control *control, const struct vault *vault,
 
 /*
  * What the guest writes to, disk by disk: target, path, format, virtual_size,
- * actual_size, in_place. Needs no lock.
+ * actual_size, all_size (bytes of all its layers), in_place. Needs no lock.
  */
 int snapshot_disks(struct control *control, const struct vault *vault,
 		   json_t **list, struct error *error);

@@ -313,4 +313,30 @@ ok "a snapshot" snapshot two create moved
 ok "a start" ctl vault start two
 ctl vault stop --force two >/dev/null
 ok "and a verification work" ctl vault verify two --deep
+
+# What a snapshot of a running guest leaves is joined when nobody uses it.
+ctl vault policy two verify=off >/dev/null
+layers()
+{
+	jq '.layers | length' "$state/vaults/$(basename "$two")/disks/layers.json"
+}
+held=$(layers)
+ctl vault start two >/dev/null
+snapshot two create a >/dev/null
+snapshot two create b >/dev/null
+ctl vault stop --force two >/dev/null
+snapshot two delete b --yes >/dev/null
+ctl vault start two >/dev/null
+snapshot two delete a --yes >/dev/null
+ok "deleted while it runs, a snapshot's layers stay" \
+	test "$(layers)" -gt "$held"
+ctl vault stop --force two >/dev/null
+touch -d '11 minutes ago' "$(active two sda)" "$(active two sdb)"
+ctl vault policy two verify=off >/dev/null
+joined()
+{
+	[ "$(layers)" = "$held" ]
+}
+ok "until it has been stopped for a while" wait_for 20 joined
+ok "and show the same" both_hold two 1 12
 finish
