@@ -53,8 +53,8 @@ static int drop_others_guests(const char *root, struct error *error)
 	return folder_write(path, here, strlen(here), 0600, error);
 }
 
-/* Whether a process is a TPM of this root. */
-static bool is_tpm(long pid, const char *root)
+/* Whether a process runs a program (a part of its name) for this root. */
+static bool is_ours(long pid, const char *program, const char *root)
 {
 	char path[48], line[4096];
 	size_t length = 0;
@@ -66,8 +66,23 @@ static bool is_tpm(long pid, const char *root)
 		return false;
 	length = fread(line, 1, sizeof(line), file);
 	fclose(file);
-	return memmem(line, length, "swtpm", 5) &&
+	return memmem(line, length, program, strlen(program)) &&
 	       memmem(line, length, root, strlen(root));
+}
+
+/* Of the number in a file, if it still is what it was. */
+static void end_process(const char *file, const char *program, int signal,
+			const char *root)
+{
+	char *text;
+	long pid;
+
+	if (folder_read(file, 32, &text, NULL))
+		return;
+	pid = strtol(text, NULL, 10);
+	free(text);
+	if (pid > 1 && is_ours(pid, program, root))
+		kill((pid_t)pid, signal);
 }
 
 /*
@@ -76,7 +91,7 @@ static bool is_tpm(long pid, const char *root)
  */
 static void end_tpm(const char *root, const char *name)
 {
-	char folder[PATH_MAX], path[2 * PATH_MAX], end[48], *text;
+	char folder[PATH_MAX], path[2 * PATH_MAX], end[48];
 	struct dirent *entry;
 	DIR *list;
 
@@ -85,17 +100,11 @@ static void end_tpm(const char *root, const char *name)
 	list = opendir(folder);
 	while (list && (entry = readdir(list))) {
 		size_t at = strspn(entry->d_name, "0123456789");
-		long pid;
 
 		if (strcmp(entry->d_name + at, end) != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-		if (folder_read(path, 32, &text, NULL))
-			continue;
-		pid = strtol(text, NULL, 10);
-		free(text);
-		if (pid > 1 && is_tpm(pid, root))
-			kill((pid_t)pid, SIGTERM);
+		end_process(path, "swtpm", SIGTERM, root);
 		unlink(path);
 	}
 	if (list)
@@ -149,11 +158,34 @@ static void drop_unborn(const char *root)
 		closedir(list);
 }
 
+/* QEMUs that libvirt was asking what they can do; they have no guest. */
+static void end_questioned(const char *root)
+{
+	char folder[PATH_MAX], path[2 * PATH_MAX], file[2 * PATH_MAX + 16];
+	struct dirent *entry;
+	DIR *list;
+
+	snprintf(folder, sizeof(folder), "%s/lib/qemu", root);
+	list = opendir(folder);
+	while (list && (entry = readdir(list))) {
+		if (strncmp(entry->d_name, "qmp-", 4) != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		snprintf(file, sizeof(file), "%s/qmp.pid", path);
+		end_process(file, "qemu", SIGKILL, root);
+		folder_remove(path, NULL);
+	}
+	if (list)
+		closedir(list);
+}
+
 int hypervisor_left_clean(const char *root, struct error *error)
 {
 	int result = drop_others_guests(root, error);
 
-	if (result == 0)
+	if (result == 0) {
 		drop_unborn(root);
+		end_questioned(root);
+	}
 	return result;
 }

@@ -1,7 +1,7 @@
 /*
  * What libvirt's embedded driver would find in its root of guests that are not
  * its own: in a copy of the root, those of the original; after a kill in the
- * middle of a start, one that never came to be.
+ * middle of a start, one that never came to be, and QEMUs without a guest.
  */
 #ifndef DAEMON_HYPERVISOR_LEFT_H
 #define DAEMON_HYPERVISOR_LEFT_H

@@ -349,12 +349,13 @@ static void recover_keeping(struct control *control, const struct vault *vault)
 
 static void remove_parts(struct control *control, const struct vault *vault)
 {
+	static const char *const names[] = {NULL, "disks", "snapshots"};
 	char path[PATH_MAX];
 
-	vault_path(control, vault->uuid, NULL, path);
-	folder_remove_parts(path);
-	vault_path(control, vault->uuid, "disks", path);
-	folder_remove_parts(path);
+	for (unsigned i = 0; i < 3; i++) {
+		vault_path(control, vault->uuid, names[i], path);
+		folder_remove_parts(path);
+	}
 }
 
 int vaults_recover(struct control *control, struct error *error)
@@ -364,8 +365,8 @@ int vaults_recover(struct control *control, struct error *error)
 
 	vault_import_recover(control);
 	r = catalogue_read(control->catalogue,
-			       "SELECT " COLUMNS " FROM vault WHERE NOT ready",
-			       CATALOGUE_NONE, take_listed, &half, error);
+			   "SELECT " COLUMNS " FROM vault WHERE NOT ready",
+			   CATALOGUE_NONE, take_listed, &half, error);
 
 	if (r >= 0)
 		r = catalogue_read(control->catalogue,

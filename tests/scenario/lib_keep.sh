@@ -167,6 +167,7 @@ files_are_known()
 		echo "are left in $1"
 		return 1
 	}
+	find "$1/nvram" "$1/tpm" -name '*.mediavm-new' | grep . && return 1
 	[ -f "$1/disks/layers.json" ] || return 0
 	ls -A "$1/disks" | grep -v '^layers.json$' | sort >"$work/files"
 	jq -r '.layers[].file' "$1/disks/layers.json" | sort >"$work/named"

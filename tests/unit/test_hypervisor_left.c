@@ -37,8 +37,8 @@ static int is_there(const char *root, const char *name)
 	return access(path, F_OK) == 0;
 }
 
-/* A TPM that waits; returns when it is that program. */
-static pid_t start(const char *name)
+/* A program of that name that waits; returns when it is that. */
+static pid_t start(const char *program, const char *argument)
 {
 	int ends[2];
 	char byte;
@@ -48,7 +48,7 @@ static pid_t start(const char *name)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		execlp("sh", "swtpm", "-c", "sleep 60; true", name, NULL);
+		execlp("sh", program, "-c", "sleep 60; true", argument, NULL);
 		_exit(127);
 	}
 	close(ends[1]);
@@ -60,7 +60,7 @@ static pid_t start(const char *name)
 static void test_clean(void **data)
 {
 	char root[] = "/tmp/mvm.root.XXXXXX", path[256], number[16];
-	pid_t mine, other;
+	pid_t mine, other, asked;
 	int status;
 
 	(void)data;
@@ -74,18 +74,26 @@ static void test_clean(void **data)
 		   "reason='starting up' pid='0'>\n</domstatus>");
 	write_file(root, "run/qemu/two.xml",
 		   "<domstatus state='running' pid='7'>\n<a pid='0'/>");
-	mine = start(root);
-	other = start("elsewhere");
+	mine = start("swtpm", root);
+	other = start("swtpm", "elsewhere");
 	snprintf(number, sizeof(number), "%d", mine);
 	write_file(root, "run/swtpm/3-012345678901234567-1-swtpm.pid", number);
 	snprintf(number, sizeof(number), "%d", other);
 	write_file(root, "run/swtpm/2-012345678901234567-1-swtpm.pid", number);
+	snprintf(path, sizeof(path), "%s/lib/qemu/qmp-A1B2C3", root);
+	assert_int_equal(folder_make_all(path, 0700, NULL), 0);
+	asked = start("qemu-system-x86_64", root);
+	snprintf(number, sizeof(number), "%d", asked);
+	write_file(root, "lib/qemu/qmp-A1B2C3/qmp.pid", number);
 
 	assert_int_equal(hypervisor_left_clean(root, NULL), 0);
 	assert_false(is_there(root, "run/qemu/012345678901234567-12345.xml"));
 	assert_true(is_there(root, "run/qemu/two.xml"));
 	assert_int_equal(waitpid(mine, &status, 0), mine);
 	assert_true(WIFSIGNALED(status));
+	assert_int_equal(waitpid(asked, &status, 0), asked);
+	assert_true(WIFSIGNALED(status));
+	assert_false(is_there(root, "lib/qemu/qmp-A1B2C3"));
 	/* That number belongs to a process of somebody else by now. */
 	assert_int_equal(waitpid(other, &status, WNOHANG), 0);
 	kill(other, SIGKILL);
