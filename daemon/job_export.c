@@ -257,9 +257,15 @@ static int to_url(struct export_job *e, struct error *error)
 					   .progress = no_progress};
 	int r = transfer_send(e->work, &send, error);
 
-	json_decref(state);
 	bundle_process_kill(e->process);
 	e->process = NULL;
+	if (r == -ECANCELED && !job_work_is_interrupted(e->work)) {
+		struct transfer_send last = send;
+
+		last.state = json_object_get(e->order, "state");
+		transfer_forget(e->work, &last, NULL);
+	}
+	json_decref(state);
 	return r;
 }
 

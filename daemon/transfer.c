@@ -25,6 +25,7 @@
 #define LOOK_MS 200 /* how soon a cancel is noticed */
 #define PAUSE_MS 500
 #define PAUSE_MAX_MS 30000
+#define FORGET_MS 5000 /* patience with what is of no use any more */
 
 /* How a process ended. */
 enum outcome { DIED, DONE, AGAIN, FAILED };
@@ -58,16 +59,17 @@ static const char *url_of(const struct run *run)
 static json_t *request_of(struct run *run, uint64_t offset)
 {
 	const struct config *config = &job_work_control(run->work)->config;
-	json_t *request =
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:b}",
-			  "url", url_of(run), "netrc", config->transfer_netrc,
-			  "ca", config->transfer_ca, "known_hosts",
-			  config->transfer_known_hosts, "ssh_key",
-			  config->transfer_ssh_key, "s3_endpoint",
-			  config->transfer_s3_endpoint, "s3_region",
-			  config->transfer_s3_region, "patience",
-			  (json_int_t)config->transfer_patience, "forget",
-			  run->forget, "again", run->again || run->state);
+	json_t *request = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:b}", "url",
+		url_of(run), "netrc", config->transfer_netrc, "ca",
+		config->transfer_ca, "known_hosts",
+		config->transfer_known_hosts, "ssh_key",
+		config->transfer_ssh_key, "s3_endpoint",
+		config->transfer_s3_endpoint, "s3_region",
+		config->transfer_s3_region, "patience",
+		(json_int_t)(run->forget ? FORGET_MS
+					 : config->transfer_patience),
+		"forget", run->forget, "again", run->again || run->state);
 
 	if (run->state)
 		json_object_set(request, "state", run->state);
@@ -269,6 +271,14 @@ static int take_line(struct run *run, const char *line)
 	return 0;
 }
 
+/* What is to be forgotten is so of a job that was cancelled, above all. */
+static int check(struct run *run)
+{
+	if (run->forget && !job_work_is_interrupted(run->work))
+		return 0;
+	return job_work_check(run->work, &run->error);
+}
+
 /* The lines that are whole. */
 static int take_words(struct run *run)
 {
@@ -298,7 +308,7 @@ static int listen_to(struct run *run)
 	int r;
 
 	for (;;) {
-		r = job_work_check(run->work, &run->error);
+		r = check(run);
 		if (!r && poll(&words, 1, LOOK_MS) <= 0)
 			continue;
 		n = r ? 0
@@ -337,7 +347,7 @@ static int try_again(struct run *run, int64_t started, unsigned *pause)
 		*pause = PAUSE_MAX_MS;
 	for (unsigned ms = 0; !r && ms < *pause; ms += LOOK_MS) {
 		usleep(LOOK_MS * 1000);
-		r = job_work_check(run->work, &run->error);
+		r = check(run);
 	}
 	run->again = true;
 	return r;

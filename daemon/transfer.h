@@ -72,7 +72,10 @@ struct transfer_send {
 int transfer_send(struct job_work *work, const struct transfer_send *send,
 		  struct error *error);
 
-/* Takes away what an unfinished upload left at the far end. */
+/*
+ * Takes away what an unfinished upload left at the far end, also for a job that
+ * was cancelled. It is not tried for long.
+ */
 int transfer_forget(struct job_work *work, const struct transfer_send *send,
 		    struct error *error);
 

@@ -46,7 +46,7 @@ static int check_place(struct far *far, struct far_store *store, uint64_t end,
 	if (r || size == end)
 		return r;
 	ask(far, far->beside, "DELETE", 404, NULL);
-	far_say("state {\"whole\": true}");
+	far_remember(far, "whole", json_true());
 	return error_set(error, -ERESTART,
 			 "%s takes no pieces: all of it is sent again",
 			 far->host);
@@ -117,10 +117,9 @@ static int forget(struct far *far, struct far_store *store, struct error *error)
 int far_dav_store(struct far *far, struct far_store *store, struct error *error)
 {
 	static bool is_checked;
-	const json_t *state = json_object_get(far->request, "state");
 	int r;
 
-	if (json_is_true(json_object_get(state, "whole")))
+	if (json_is_true(json_object_get(far->state, "whole")))
 		return -ENOTSUP;
 	r = ask(far, far->url, "OPTIONS", 405, error);
 	if (r == -ENOTSUP || (!r && !far->answer.is_dav))

@@ -1,6 +1,7 @@
 /* One connection to the far end of a transfer. */
 #include "daemon/transfer_far.h"
 
+#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,8 +36,11 @@ int far_enter(struct error *error)
 
 static bool is_loopback(const char *host)
 {
-	return !strcmp(host, "localhost") || !strncmp(host, "127.", 4) ||
-	       !strcmp(host, "[::1]");
+	struct in_addr address;
+
+	return !strcmp(host, "localhost") || !strcmp(host, "[::1]") ||
+	       (inet_pton(AF_INET, host, &address) == 1 &&
+		ntohl(address.s_addr) >> 24 == 127);
 }
 
 /* The URL without user and fragment, and with `end` behind its path. */
@@ -110,6 +114,7 @@ int far_open(struct far *far, const json_t *request, struct error *error)
 	int r = 0;
 
 	*far = (struct far){.request = request, .last_good = far_now()};
+	far->state = json_copy(json_object_get(request, "state"));
 	/* Of a run that goes on with what another began: it was reached. */
 	far->reached = json_is_true(json_object_get(request, "again"));
 	url = far_text(far, "url");
@@ -155,6 +160,7 @@ void far_close(struct far *far)
 	free(far->url);
 	free(far->beside);
 	free(far->body);
+	json_decref(far->state);
 	explicit_bzero(far->password, sizeof(far->password));
 }
 

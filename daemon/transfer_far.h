@@ -34,6 +34,7 @@ struct far_answer {
 
 struct far {
 	const json_t *request; /* see transfer_job.h */
+	json_t *state;         /* what a later run will need; may be NULL */
 	enum far_kind kind;
 	char *url;    /* of the file, without a user; http, https or sftp */
 	char *beside; /* of what is unfinished: URL.ID.part */
@@ -95,6 +96,9 @@ int far_again(struct far *far, int r, struct error *error);
 /* Something has come or gone: a break from now on is a new one. */
 void far_good(struct far *far);
 
+/* Something for a later run, taken: told to the control role. */
+void far_remember(struct far *far, const char *name, json_t *value);
+
 /* A text of the request, NULL when it is not there or empty. */
 const char *far_text(const struct far *far, const char *name);
 int64_t far_now(void); /* ms */
@@ -154,6 +158,9 @@ int far_dav_store(struct far *far, struct far_store *store,
 		  struct error *error);
 int far_sftp_store(struct far *far, struct far_store *store,
 		   struct error *error);
+/* Bytes of an SFTP file; -ENOENT. */
+int far_sftp_size(struct far *far, const char *url, int64_t *size,
+		  struct error *error);
 int far_s3_store(struct far *far, struct far_store *store, struct error *error);
 void far_s3_store_free(struct far_store *store);
 

@@ -143,6 +143,22 @@ static void s3_says(const struct far *far, char text[200])
 	}
 }
 
+static int judge_no_login(const struct far *far, struct error *error)
+{
+	if (!far->password[0])
+		return error_set(error, -EACCES,
+				 "%s wants a login (401): give it in %s, as "
+				 "machine HOST login USER password SECRET",
+				 far->host, netrc(far));
+	return error_set(error, -EACCES,
+			 "%s refuses the login of %s (401): see %s%s",
+			 far->host, far->user, netrc(far),
+			 far->is_local || !strncmp(far->url, "https:", 6)
+				 ? ""
+				 : "; without https, passwords are sent by "
+				   "Digest only");
+}
+
 static int judge_status(const struct far *far, struct error *error)
 {
 	long status = far->answer.status;
@@ -153,13 +169,7 @@ static int judge_status(const struct far *far, struct error *error)
 	switch (status) {
 	case 401:
 	case 407:
-		return error_set(
-			error, -EACCES,
-			far->password[0]
-				? "%s refuses the login of %s (401): see %s"
-				: "%s wants a login (401)%.0s: give it in %s, "
-				  "as machine HOST login USER password SECRET",
-			far->host, far->user, netrc(far));
+		return judge_no_login(far, error);
 	case 403:
 		return error_set(error, -EACCES, "%s forbids it (403)%s%s",
 				 far->host, said[0] ? ": " : "", said);

@@ -172,8 +172,8 @@ static int begin_upload(struct far *far, struct far_store *store,
 		       "0123456789-._~+/=") != strlen(id))
 		return error_set(error, -EIO, "%s gives no upload id",
 				 far->host);
-	far_say("state {\"upload\": \"%s\", \"part\": %llu}", id,
-		(unsigned long long)store->piece);
+	far_remember(far, "part", json_integer((json_int_t)store->piece));
+	far_remember(far, "upload", json_string(id));
 	s3->id = curl_easy_escape(NULL, id, 0);
 	return s3->id ? 0 : error_set(error, -ENOMEM, "no memory");
 }
@@ -382,7 +382,7 @@ static size_t part_size(const struct far *far)
 
 int far_s3_store(struct far *far, struct far_store *store, struct error *error)
 {
-	const json_t *state = json_object_get(far->request, "state");
+	const json_t *state = far->state;
 	const char *id = json_string_value(json_object_get(state, "upload"));
 	json_int_t part = json_integer_value(json_object_get(state, "part"));
 	struct s3 *s3 = calloc(1, sizeof(*s3));

@@ -102,6 +102,8 @@ static int finish(struct far *far, struct far_store *store, uint64_t size,
 {
 	int r = wait_for_end(error);
 
+	if (!r)
+		far_remember(far, "sent", json_integer((json_int_t)size));
 	while (!r) {
 		r = store->finish(far, store, size, error);
 		if (!r)
@@ -140,6 +142,7 @@ static int send_pieces(struct far *far, struct far_store *store,
 /* --- in one ------------------------------------------------------------- */
 
 struct whole {
+	struct far *far;
 	uint64_t sent;
 	bool over;
 	struct error *error;
@@ -164,8 +167,11 @@ static size_t give_stream(char *to, size_t size, size_t count, void *user)
 	if (n < 0)
 		error_errno(whole->error, errno,
 			    "can't read what shall be sent");
-	else if (!wait_for_end(whole->error))
+	else if (!wait_for_end(whole->error)) {
+		far_remember(whole->far, "sent",
+			     json_integer((json_int_t)whole->sent));
 		return 0;
+	}
 	return CURL_READFUNC_ABORT;
 }
 
@@ -181,7 +187,7 @@ static int stream_from(void *user, curl_off_t offset, int origin)
 
 static int put_whole(struct far *far, struct error *error)
 {
-	struct whole whole = {.error = error};
+	struct whole whole = {.far = far, .error = error};
 	int r;
 
 	far_prepare(far, far->url);
@@ -224,6 +230,19 @@ static int check_free(struct far *far, struct error *error)
 	return 0;
 }
 
+/* What is there is what an earlier run had sent to its end. */
+static bool is_ours(struct far *far)
+{
+	json_int_t sent =
+		json_integer_value(json_object_get(far->state, "sent"));
+	int64_t size = far->answer.length;
+
+	if (sent && far->kind == FAR_SFTP &&
+	    far_sftp_size(far, far->url, &size, NULL))
+		return false;
+	return sent && size == sent;
+}
+
 static int open_store(struct far *far, struct far_store *store,
 		      struct error *error)
 {
@@ -250,6 +269,8 @@ static int run(struct far *far, const json_t *request, struct error *error)
 		if (r)
 			return r;
 	}
+	if (!forget && far->answer.status != 404 && is_ours(far))
+		return 0;
 	if (!forget && far->answer.status != 404)
 		return error_set(error, -EEXIST,
 				 "there is something at %s already: choose "

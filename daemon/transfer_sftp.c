@@ -41,6 +41,34 @@ static int put(struct far *far, struct far_store *store, uint64_t offset,
 	return far_perform(far, error);
 }
 
+/* The first byte is enough: the length is known by then. */
+static size_t stop(char *data, size_t size, size_t count, void *far)
+{
+	(void)data;
+	(void)size;
+	(void)count;
+	(void)far;
+	return 0;
+}
+
+int far_sftp_size(struct far *far, const char *url, int64_t *size,
+		  struct error *error)
+{
+	curl_off_t length = -1;
+	int r;
+
+	far_prepare(far, url);
+	curl_easy_setopt(far->curl, CURLOPT_WRITEFUNCTION, stop);
+	r = far_perform(far, error);
+	curl_easy_getinfo(far->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+			  &length);
+	*size = length;
+	if (r != -ECANCELED)
+		return r;
+	error_clear(error);
+	return 0;
+}
+
 /* The path of a URL as a word of libcurl's SFTP commands; free() it. */
 static char *word_of(const char *url)
 {

@@ -90,6 +90,19 @@ json_t *far_request(void)
 	return request;
 }
 
+void far_remember(struct far *far, const char *name, json_t *value)
+{
+	char *text;
+
+	if (!far->state)
+		far->state = json_object();
+	json_object_set_new(far->state, name, value);
+	text = json_dumps(far->state, JSON_COMPACT);
+	if (text)
+		far_say("state %s", text);
+	free(text);
+}
+
 void far_wait(unsigned ms)
 {
 	/* It says nothing unasked; what comes is its end. */

@@ -60,6 +60,10 @@ send_cut()
 	ok "$1: it was really cut" was_cut
 	ok "$1: nobody had to begin in the middle" \
 		sh -c "! grep -q 'begin [1-9]' '$work/said'"
+	# As after a kill between the far end's last answer and ours.
+	ok "$1: a next run finds it finished" \
+		transfer "$1-1" "$2" send "$3" "$work/data"
+	ok "$1: and sends nothing" sh -c "! grep begin '$work/said'"
 }
 
 # killed NAME CONF URL: both ways, by processes that are killed.
