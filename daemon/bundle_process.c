@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 #define MEMORY 3072              /* MiB of addresses: threads have arenas */
 #define CPU_SECONDS (30 * 86400) /* of all its threads */
 #define LOOK_NS 100000000
+#define TAKE_MS 20000
+#define TAKE_STEP_MS 50
 
 struct bundle_process {
 	struct bundle_start start;
@@ -80,7 +83,8 @@ static int start_process(struct bundle_process *p, struct error *error)
 				.more = {start->plan, start->journal},
 				.more_count = start->journal < 0 ? 1 : 2,
 				.memory = MEMORY,
-				.cpu = CPU_SECONDS};
+				.cpu = CPU_SECONDS,
+				.dies_with_us = true};
 	int pair[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
@@ -92,6 +96,23 @@ static int start_process(struct bundle_process *p, struct error *error)
 	if (r)
 		close(pair[0]);
 	return r;
+}
+
+int bundle_process_take(int journal, struct error *error)
+{
+	/* The lock is of what was opened, which the process shares. */
+	for (int waited = 0; flock(journal, LOCK_EX | LOCK_NB);
+	     waited += TAKE_STEP_MS) {
+		if (errno != EWOULDBLOCK)
+			return error_errno(error, errno, "no lock");
+		if (waited >= TAKE_MS)
+			return error_set(
+				error, -EBUSY,
+				"a process of an earlier run is still "
+				"at work on it: try again in a moment");
+		usleep(TAKE_STEP_MS * 1000);
+	}
+	return 0;
 }
 
 int bundle_process_start(struct bundle_process **process,

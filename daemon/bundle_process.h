@@ -25,6 +25,13 @@ struct bundle_start {
 	void *data;
 };
 
+/*
+ * Takes a journal for one process and those who wait for it; a process that
+ * lives on after its daemon was killed still has it for a moment. -EBUSY.
+ */
+int bundle_process_take(int journal, struct error *error);
+
+/* From a thread that lives as long as the process shall: it dies with it. */
 int bundle_process_start(struct bundle_process **process,
 			 const struct bundle_start *start, struct error *error);
 

@@ -122,36 +122,54 @@ static int start_process(struct export_job *e, int fd, struct error *error)
 
 /* --- to a file -------------------------------------------------------- */
 
-static int open_part(struct export_job *e, struct error *error)
+/*
+ * A new one; or one that a kill has left between these lines, in which there
+ * is nothing yet.
+ */
+static int make_part(const char *path, struct error *error)
 {
-	char path[PATH_MAX], folder[PATH_MAX];
 	struct stat st;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return error_errno(error, errno, "can't write %s", path);
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && !st.st_size &&
+	    st.st_uid == geteuid())
+		return fd;
+	close(fd);
+	return error_set(error, -EEXIST,
+			 "%s is there already, and not of this export: remove "
+			 "it first",
+			 path);
+}
+
+/* Of an earlier part nothing is left to go on with. */
+static int begin_part(struct export_job *e, const char *path,
+		      struct error *error)
+{
+	char folder[PATH_MAX];
 	int r;
 
+	snprintf(folder, sizeof(folder), "%s", path);
+	r = disk_check_space(dirname(folder), e->pack->plan->data, error);
+	if (!r && ftruncate(e->journal, 0))
+		r = error_errno(error, errno, "can't write the journal");
+	return r ? r : make_part(path, error);
+}
+
+static int open_part(struct export_job *e, struct error *error)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
 	export_part_path(e->to, path);
-	snprintf(folder, sizeof(folder), "%s", e->to);
 	if (export_is_part(e, path)) {
 		e->part = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	} else {
-		r = disk_check_space(dirname(folder), e->pack->plan->data,
-				     error);
-		if (r)
-			return r;
-		/* Of an earlier one nothing is left to go on with. */
-		export_path(e, "journal", folder);
-		if (ftruncate(e->journal, 0))
-			return error_errno(error, errno, "can't write %s",
-					   folder);
-		e->part =
-			open(path,
-			     O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-			     0600);
+		e->part = begin_part(e, path, error);
+		if (e->part < 0)
+			return e->part;
 	}
-	if (e->part < 0 && errno == EEXIST)
-		return error_set(error, -EEXIST,
-				 "%s is there already, and not of this export: "
-				 "remove it first",
-				 path);
 	if (e->part < 0 || fstat(e->part, &st))
 		return error_errno(error, errno, "can't write %s", path);
 	e->have = (uint64_t)st.st_size;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/bundle_judge.h"
+#include "daemon/bundle_process.h"
 #include "daemon/control.h"
 #include "daemon/folder.h"
 #include "daemon/log.h"
@@ -291,5 +292,5 @@ int export_prepare(struct export_job *e, struct error *error)
 	e->journal = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (e->plan < 0 || e->journal < 0)
 		return error_errno(error, errno, "can't write %s", path);
-	return 0;
+	return bundle_process_take(e->journal, error);
 }

@@ -87,7 +87,7 @@ static int open_files(struct import_job *i, struct error *error)
 	i->journal = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (i->plan_fd < 0 || i->journal < 0)
 		return error_errno(error, errno, "can't write %s", path);
-	return 0;
+	return bundle_process_take(i->journal, error);
 }
 
 /* The plan's file: at most as large as a record. */
