@@ -541,6 +541,7 @@ int snapshot_revert(struct control *control, const struct vault *vault,
 	r = snapshot_recover(control, vault, error);
 	if (!r)
 		r = snapshot_compact(control, vault, error);
+	upkeep_poke(control);
 	return r;
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
 #include "daemon/instance.h"
+#include "daemon/job.h"
 #include "daemon/lease.h"
 #include "daemon/supervisor.h"
 #include "daemon/log.h"
@@ -412,6 +413,8 @@ static int delete (struct control *control, const struct vault *vault,
 			    NULL, error);
 	if (n < 0)
 		return (int)n;
+	/* Digests that are being made, say; nothing begins any more. */
+	job_cancel_session(control->jobs, vault->uuid);
 	vault_path(control, vault->uuid, "domain.xml", path);
 	if (!folder_read(path, DEFINITION_MAX, &xml, NULL))
 		instance_forget(control, xml);

@@ -143,9 +143,12 @@ function describeIdentity(vault) {
 		identity.sealed_at && ['Sealed', time(identity.sealed_at)],
 		identity.checked_at && ['Checked', time(identity.checked_at)],
 		identity.digest && ['Digest', h('code', {}, identity.digest)],
-		vault.verify?.checked_at && ['Disks verified',
-			time(vault.verify.checked_at),
-			vault.verify.state ? ` ${vault.verify.state}` : ''],
+		vault.verification?.at && ['Disks verified',
+			pill(vault.verification.state === 'good' ? 'running'
+				: 'crashed', vault.verification.state), ' ',
+			time(vault.verification.at),
+			vault.verification.text
+				? `: ${vault.verification.text}` : ''],
 		vault.lease && ['May run', ...describeLease(vault.lease)]),
 		drift.length ? h('p', {class: 'why'}, 'This is not the ' +
 			'machine that was sealed, so it does not start:')
