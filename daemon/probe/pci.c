@@ -103,7 +103,7 @@ static void read_behind(unsigned function, uint64_t data)
 
 	(void)data;
 	if (class >> 16 != 1 && class >> 8 != 0x200 && class >> 8 != 0x300 &&
-	    class != 0xc0330)
+	    class >> 8 != 0xc03)
 		return;
 	/* I/O, memory and bus mastering on; no status bit is cleared */
 	pci_write(function, 4, (command & 0xffff) | 7);
@@ -114,11 +114,23 @@ static void read_behind(unsigned function, uint64_t data)
 		read_edid(function);
 	if (class == 0xc0330)
 		read_usb(function);
+	if (class == 0xc0300)
+		read_uhci(function);
+}
+
+static void prepare(unsigned function, uint64_t data)
+{
+	(void)data;
+	if (pci_read(function, 8) >> 8 != 0xc0320)
+		return;
+	pci_write(function, 4, (pci_read(function, 4) & 0xffff) | 7);
+	release_ehci(function);
 }
 
 void read_pci(uint64_t mmconfig)
 {
 	each_function(read_function, mmconfig);
+	each_function(prepare, 0);
 	each_function(read_behind, 0);
 }
 

@@ -55,6 +55,8 @@ void read_disks(unsigned function, uint32_t class);
 void read_mac(unsigned function, uint32_t class);
 void read_virtio_disks(unsigned function);
 void read_usb(unsigned function);
+void read_uhci(unsigned function);
+void release_ehci(unsigned function); /* before its companions are read */
 void read_edid(unsigned function);
 void read_tpm(void);
 

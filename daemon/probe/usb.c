@@ -1,7 +1,7 @@
 /*
  * Descriptors of USB devices at the ports of an xHCI controller (xHCI 1.1;
  * USB 2.0, chapter 9). One device after the other gets slot and address; the
- * controller is reset before and stopped afterwards.
+ * controller is reset before and stopped afterwards. See uhci.c, too.
  */
 #include "probe.h"
 

@@ -203,6 +203,15 @@ ok "so is every processor" sees_processors
 ok "again" probe elsewhere elsewhere2
 ok "no field differs" differs elsewhere1 elsewhere2
 
+# Old Windows has its tablet behind EHCI and UHCI.
+old_usb()
+{
+	ctl vault create old --os win7 --memory 256M --disk-size 10M &&
+		probe old old1 && is old1 'usb.*[.]serial' 1 &&
+		is old1 'usb.*[.]product' 'QEMU USB Tablet'
+}
+ok "USB devices of old controllers are seen" old_usb
+
 # A UEFI vault, whose TPM comes into being with the first probe and stays.
 tpm_state()
 {
