@@ -18,6 +18,7 @@ static const struct {
 	/* what the host's clock gives */
 	{"cpuid.4000001?.*", IDENTITY_MASKED},
 	{"cpuid.0000001[56].*", IDENTITY_MASKED},
+	{"probe.version", IDENTITY_MASKED},
 	{"msr.00000034", IDENTITY_MASKED}, /* SMIs up to now */
 	{"msr.40000022", IDENTITY_MASKED},
 	{"msr.40000023", IDENTITY_MASKED},
@@ -247,6 +248,27 @@ void identity_digest(const struct identity *identity,
 	EVP_MD_CTX_free(context);
 }
 
+/* What a probe before this version did not read. */
+static const struct {
+	const char *pattern;
+	unsigned version;
+} later[] = {
+	{"probe.version", 2}, {"cpu[0-9]*.*", 2}, {"usb.*", 2},
+	{"scsi.*", 2},        {"virtio.*", 2},    {"edid.*", 2},
+};
+
+static bool is_unknown(const struct identity *identity, const char *name)
+{
+	const struct identity_field *field =
+		identity_find(identity, "probe.version");
+	unsigned version = field ? (unsigned)atoi(field->value) : 1;
+
+	for (size_t i = 0; i < sizeof(later) / sizeof(*later); i++)
+		if (fnmatch(later[i].pattern, name, 0) == 0)
+			return later[i].version > version;
+	return false;
+}
+
 size_t identity_diff(const struct identity *before, const struct identity *now,
 		     void (*each)(void *data, const char *name,
 				  enum identity_class class, const char *before,
@@ -265,6 +287,8 @@ size_t identity_diff(const struct identity *before, const struct identity *now,
 		i += order <= 0;
 		j += order >= 0;
 		if (order == 0 && strcmp(a->value, b->value) == 0)
+			continue;
+		if (order > 0 && is_unknown(before, b->name))
 			continue;
 		count++;
 		if (each)

@@ -56,7 +56,8 @@ void identity_digest(const struct identity *identity,
 
 /*
  * Calls back for each field that differs, in order; a value is NULL where the
- * field is missing. Returns how many they are, of all classes.
+ * field is missing. Returns how many they are, of all classes. A field that
+ * the probe of `before`, an earlier version, could not read is no difference.
  */
 size_t identity_diff(const struct identity *before, const struct identity *now,
 		     void (*each)(void *data, const char *name,

@@ -447,6 +447,7 @@ int identity_from_report(const struct probe_report *report,
 	while (probe_report_next(report, &pos, &record))
 		add_record(*identity, report, &record, uefi, counts);
 	add_cpu_texts(*identity, report);
+	identity_add(*identity, "probe.version", "%u", PROBE_VERSION);
 	add_files(*identity, report);
 	free(counts);
 	r = identity_finish(*identity, error);

@@ -428,6 +428,37 @@ static void what_is_sealed_does(void **state)
 	identity_free(b);
 }
 
+/* A vault that was sealed before the probe knew of USB is as it was. */
+static void
+what_an_earlier_probe_could_not_see_makes_no_difference(void **state)
+{
+	static const uint8_t device[18] = {18, 1, 0, 2};
+	struct identity *before = identify(machine("MV1", 7)), *now, *old;
+	struct buffer b = machine("MV1", 7);
+	json_t *json, *field;
+	size_t i;
+
+	(void)state;
+	put(&b, PROBE_USB, 0, 0x03001001, device, 18);
+	now = identify(b);
+	assert_int_equal(identity_diff(before, now, NULL, NULL), 2);
+	json = identity_json(before);
+	json_array_foreach(json, i, field)
+	{
+		if (strcmp(json_string_value(json_object_get(field, "name")),
+			   "probe.version") == 0)
+			json_array_remove(json, i);
+	}
+	assert_int_equal(identity_read(json, &old, NULL), 0);
+	json_decref(json);
+	assert_int_equal(old->count, before->count - 1);
+	assert_int_equal(identity_diff(old, now, NULL, NULL), 0);
+	assert_int_equal(identity_diff(now, old, NULL, NULL), 3);
+	identity_free(old);
+	identity_free(now);
+	identity_free(before);
+}
+
 static void json_there_and_back(void **state)
 {
 	struct identity *a = identify(machine("MV1", 7)), *b;
@@ -553,6 +584,8 @@ int main(void)
 		cmocka_unit_test(classes_follow_names),
 		cmocka_unit_test(what_is_masked_makes_no_difference),
 		cmocka_unit_test(what_is_sealed_does),
+		cmocka_unit_test(
+			what_an_earlier_probe_could_not_see_makes_no_difference),
 		cmocka_unit_test(json_there_and_back),
 		cmocka_unit_test(a_report_without_a_machine_is_refused),
 		cmocka_unit_test(contents_are_not_trusted),
