@@ -2,11 +2,13 @@
  * The files of a seal; between seal*.c.
  *
  * fingerprint.json: version, epoch, uuid, sealed_at, sealed_by, accelerator,
- * digest, snapshot, host (as seal_host gives it), fields (as
- * identity_json gives them), files (SHA-256 by name: seal/… and fw/…), before
- * ({epoch, digest, sealed_at} of the former seal, or null), changed (what it
- * had otherwise), disks (as digest_roots gives them), and sum, the SHA-256 of all this as compact JSON with sorted
- * names. The vault's own copy has `check` besides, which is not in the sum.
+ * digest, snapshot, host (as seal_host gives it), fields (as identity_json
+ * gives them), files (SHA-256 by name: seal/… and fw/…), before ({epoch,
+ * digest, sealed_at} of the former seal, each maybe null), changed (what it had
+ * otherwise), disks (as digest_roots gives them), and sum, the SHA-256 of all
+ * this as compact JSON with sorted names. `check` is not in the sum: of the
+ * vault's own copy it is when the identity was compared last ("at"), on which
+ * host, with which definition, and what differed (drift, noted).
  */
 #ifndef DAEMON_SEAL_FILE_H
 #define DAEMON_SEAL_FILE_H
