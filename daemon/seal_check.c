@@ -170,6 +170,15 @@ static int compare(struct check *check, struct error *error)
 
 /* --- what is said of a drift ------------------------------------------- */
 
+static bool has_own_qemu(const struct check *check)
+{
+	char path[PATH_MAX];
+
+	vault_path(check->control, check->vault->uuid, "machine/manifest.json",
+		   path);
+	return access(path, F_OK) == 0;
+}
+
 /* What would mend it, by what has changed. */
 static void advise(const struct check *check, char *text, size_t size)
 {
@@ -193,10 +202,14 @@ static void advise(const struct check *check, char *text, size_t size)
 			 text_of(host, "accelerator"),
 			 text_of(host, "accelerator"));
 	else if (changed[0])
-		snprintf(text, size,
-			 "changed since it was sealed: %.130s; take that back, "
-			 "or give it the QEMU that sealed it (vault bundle)",
-			 changed);
+		snprintf(
+			text, size,
+			"changed since it was sealed: %.130s; take that back%s",
+			changed,
+			has_own_qemu(check)
+				? ", or run it by its own QEMU (vault policy "
+				  "machine=own)"
+				: "");
 	else
 		snprintf(text, size,
 			 "put its folder back from a backup, or start it where "

@@ -67,6 +67,7 @@ ok "the player is activated" plays bound
 ctl vault stop bound --force >/dev/null
 ok "its machine is sealed" ctl vault seal bound
 ok "as this host's QEMU shows it" probe bound bound.host
+ok "and takes that QEMU along" ctl vault bundle bound
 
 use "$other"
 ok "the other QEMU shows the same, field by field" probe bound bound.other
@@ -93,6 +94,12 @@ ok "a QEMU that differs all the same is refused, with the bytes" \
 	is_refused 'pci.01:00.0.subsystem was "8086:0000", is "8086:4711"' \
 	ctl vault start bound
 ok "and shown" shows bound '.identity.drift | length > 0'
+ok "what would mend it is said" grep 'machine=own' "$work/refused"
+ctl vault policy bound machine=own >/dev/null
+ok "by the QEMU that sealed it, it starts" ctl vault start bound
+ok "and no field differs" shows bound \
+	'.emulator.of == "vault" and .identity.drift == []'
+ctl vault stop bound --force >/dev/null
 
 # A machine type that this host's QEMU has not got: the vault's own has it.
 newest()

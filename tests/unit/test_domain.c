@@ -190,6 +190,7 @@ static void windows_gets_what_it_needs(void **state)
 	assert_non_null(strstr(xml, "<nvram>/vaults/x/nvram.fd</nvram>"));
 	assert_non_null(strstr(xml, "tpm-crb"));
 	assert_non_null(strstr(xml, "qemu-xhci"));
+	assert_non_null(strstr(xml, "<rom enabled=\"no\"/>"));
 	free(xml);
 	spec = example();
 	spec.os_id = "win7";
