@@ -95,7 +95,7 @@ forgotten()
 {
 	forgotten_name=$1 forgotten_conf=$2 forgotten_url=$3
 	ok "$1: what does not come back is given up" \
-		fails 'given up after 1 s' "$1-f" "$4" send "$5" "$work/data"
+		fails 'given up after' "$1-f" "$4" send "$5" "$work/data"
 	shift 5
 	ok "$forgotten_name: something unfinished is there" "$@"
 	ok "$forgotten_name: it can be forgotten" \
@@ -126,7 +126,7 @@ if sshd_start; then
 	cut_at "$sshd_port" 12000000 -1
 	echo "[127.0.0.1]:$cut_port $(cut -d' ' -f1,2 "$work/ssh/host.pub")" \
 		>>"$work/ssh/known_hosts"
-	conf sftphasty 'patience = 1s'
+	conf sftphasty 'patience = 500ms'
 	forgotten sftp sftp "$far:$sshd_port$ssh_home/x" sftphasty \
 		"$far:$cut_port$ssh_home/x" test -s \
 		"$ssh_home/x.scenario.part"
@@ -191,9 +191,9 @@ if apache_start; then
 		fails 'everybody can read' dav-11 wrong fetch \
 		"$far/killed" "$work/x"
 	cut_at "$apache_port" 9000000 -1
-	conf hasty 'patience = 1s'
+	conf hasty 'patience = 500ms'
 	ok "dav: when it does not come back, it is given up" \
-		fails 'given up after 1 s' dav-12 hasty send \
+		fails 'given up after' dav-12 hasty send \
 		"http://127.0.0.1:$cut_port/dav/late" "$work/data"
 	ok "dav: a next run goes on with it" \
 		transfer dav-12 dav send "$far/late" "$work/data"
@@ -224,7 +224,7 @@ if nginx_start; then
 		transfer http-4 http fetch "$far/moved/source" "$work/moved"
 	ok "http: to the right file" arrived "$work/moved"
 	cut_at "$nginx_port" 12000000 -1
-	conf hasty 'patience = 1s'
+	conf hasty 'patience = 500ms'
 	ok "http: a beginning is fetched" fails 'given up' http-5 hasty fetch \
 		"http://127.0.0.1:$cut_port/files/source" "$work/part"
 	ok "http: it is there" test -s "$work/part"
@@ -269,7 +269,7 @@ if s3_start; then
 	conf s3cut "s3-endpoint = http://localhost:$cut_port"
 	fetch_cut s3 s3cut s3://vaults/killed
 	cut_at "$s3_port" 12000000 -1
-	conf s3hasty "s3-endpoint = http://localhost:$cut_port" 'patience = 1s'
+	conf s3hasty "s3-endpoint = http://localhost:$cut_port" 'patience = 500ms'
 	forgotten s3 s3 s3://vaults/x s3hasty s3://vaults/x \
 		grep -r '^x$' "$work/s3" --include=key
 	ok "s3: a bucket that is missing is told" \
