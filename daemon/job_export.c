@@ -131,6 +131,12 @@ static int make_part(const char *path, struct error *error)
 	struct stat st;
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
+	if (fd < 0 && (errno == EROFS || errno == EACCES || errno == EPERM))
+		return error_errno(error, errno,
+				   "can't write %s: give a folder that belongs "
+				   "to the daemon's user and that its unit lets "
+				   "it write to (ReadWritePaths)",
+				   path);
 	if (fd < 0)
 		return error_errno(error, errno, "can't write %s", path);
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && !st.st_size &&
@@ -300,6 +306,14 @@ static bool is_for_good(const struct export_job *e, int r)
 		return true;
 	case -ECANCELED:
 		return !job_work_is_interrupted(e->work);
+	case -ENOSPC:
+	case -EROFS:
+	case -EACCES:
+	case -EPERM:
+	case -ENOENT:
+	case -ENOTDIR:
+		/* Not a byte was written. */
+		return !e->is_url && e->part < 0;
 	default:
 		return false;
 	}

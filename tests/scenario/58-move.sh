@@ -49,6 +49,10 @@ ok "a backup of the running guest" ctl vault export keep "$work/running.mvault"
 ok "its snapshot is gone" \
 	test "$(json length ctl --json vault snapshot keep list)" = 0
 ok "it is good" ctl vault import --check "$work/running.mvault"
+ok "there is no such folder" is_refused 'No such file' \
+	ctl vault export keep "$work/none/no.mvault"
+ok "no snapshot is left of that" \
+	test "$(json length ctl --json vault snapshot keep list)" = 0
 ok "a running vault does not move" is_refused 'stop it first' \
 	ctl vault export keep "$work/no.mvault" --move
 ctl vault stop --force keep >/dev/null

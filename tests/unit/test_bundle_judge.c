@@ -234,12 +234,12 @@ static void damaged_headers_are_refused(void **state)
 	file = fopen("good.qcow2", "r");
 	assert_int_equal(fread(head, 1, sizeof(head), file), sizeof(head));
 	fclose(file);
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		static const struct {
 			unsigned at;
 			uint8_t byte;
-		} changes[] = {
-			{0, 'X'}, {7, 9}, {72, 0xff}, {102, 0xff}, {14, 1}};
+		} changes[] = {{0, 'X'},    {7, 9},  {72, 0xff},
+			       {102, 0xff}, {14, 1}, {79, 4}};
 		uint8_t bad[4096];
 
 		memcpy(bad, head, sizeof(bad));
