@@ -1,6 +1,6 @@
 #!/bin/sh
 # tests/bench/keep.sh - how fast a vault's disk is digested, verified, exported
-# and imported, beside sha256sum and qemu-img on the same image. MB/s of what
+# and imported, beside sha256sum, openssl and qemu-img on the same image. MB/s of what
 # the image holds, the best of some rounds; whatever writes is synced. The image
 # is half of what can't be compressed and half of what can, with holes.
 . "$SRCDIR/tests/scenario/lib.sh"
@@ -113,6 +113,7 @@ disk=$(ctl --json vault show keep |
 	jq -r '.disk.path | sub("[^/]*$"; "disk.qcow2")')
 before="warm $disk"
 best "sha256sum, from memory" sha256sum "$disk"
+best "openssl dgst -sha256, from memory" openssl dgst -sha256 "$disk"
 before="drop $disk"
 best "verify --deep, from the medium" ctl vault verify keep --deep
 best "sha256sum, from the medium" sha256sum "$disk"
