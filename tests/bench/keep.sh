@@ -1,8 +1,8 @@
 #!/bin/sh
 # tests/bench/keep.sh - how fast a vault's disk is digested, verified, exported
-# and imported, beside sha256sum, openssl and qemu-img on the same image. MB/s of what
-# the image holds, the best of some rounds; whatever writes is synced. The image
-# is half of what can't be compressed and half of what can, with holes.
+# and imported, beside sha256sum, openssl and qemu-img on the same image. MB/s
+# of what the image holds, the best of some rounds; whatever writes is synced.
+# Half of the image can't be compressed, half can, and it has holes.
 . "$SRCDIR/tests/scenario/lib.sh"
 rounds=${ROUNDS:-3}
 size=${SIZE:-512} # MiB of data
