@@ -3,7 +3,8 @@
  * small program of ours (daemon/probe/) that reads identity from inside.
  *
  * The licensed disks are not touched: the guest gets empty stand-ins of the
- * same size and identity, and copies of firmware variables and TPM state. It
+ * same size and identity, and copies of firmware variables and TPM state; a
+ * TPM that has no state yet gets the one that was made for the probe. It
  * is a guest of its own for the hypervisor, but is told the vault's UUID. All
  * that is made for it is gone when probe_run returns; what a killed daemon
  * leaves behind goes with probe_clean.
