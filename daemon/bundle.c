@@ -199,6 +199,27 @@ bool bundle_path_is_good(const char *path)
 	}
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+	size_t n = strlen(name), m = strlen(end);
+
+	return n >= m && !strcmp(name + n - m, end);
+}
+
+bool bundle_path_is_passing(const char *path)
+{
+	static const char *const ends[] = {".part", ".checked", ".next", ".log",
+					   ".mediavm-new"};
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	bool passing = name[0] == '.' || !strncmp(name, "TMP", 3);
+
+	for (unsigned i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		passing = passing || ends_with(name, ends[i]);
+	/* A QEMU's folder has nothing of that. */
+	return passing && strncmp(path, "machine/", 8) != 0;
+}
+
 /* --- the plan --------------------------------------------------------- */
 
 static int bad(struct error *error, const char *what)
@@ -236,7 +257,7 @@ static int take_file(struct bundle_plan *plan, const json_t *json,
 	const char *path = json_string_value(json_object_get(json, "path"));
 	struct bundle_file *file = &plan->files[plan->count];
 
-	if (!path || !bundle_path_is_good(path))
+	if (!path || !bundle_path_is_good(path) || bundle_path_is_passing(path))
 		return error_set(error, -EINVAL,
 				 "the bundle names a file that no vault has: "
 				 "\"%.100s\"",

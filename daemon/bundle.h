@@ -78,6 +78,9 @@ struct bundle_plan {
 /* Whether a bundle may hold such a file; it is in the vault's folder. */
 bool bundle_path_is_good(const char *path);
 
+/* A lock, a log or a half of a file, which no bundle holds. */
+bool bundle_path_is_passing(const char *path);
+
 /*
  * The plan that a text (JSON, no NUL needed) is. -EINVAL for what is no plan,
  * or one that no export of ours would make.

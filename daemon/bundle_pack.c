@@ -65,24 +65,6 @@ static int add(struct walk *w, const char *path, const char *from,
 	return 0;
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-	size_t n = strlen(name), m = strlen(end);
-
-	return n >= m && !strcmp(name + n - m, end);
-}
-
-/* Locks, logs and halves of files; a QEMU's folder has nothing of that. */
-static bool is_passing(const char *path, const char *name)
-{
-	if (!strncmp(path, "machine/", 8) && name[0] != '.')
-		return false;
-	return name[0] == '.' || ends_with(name, ".part") ||
-	       ends_with(name, ".checked") ||
-	       ends_with(name, ".next") || ends_with(name, ".log") ||
-	       ends_with(name, ".mediavm-new") || !strncmp(name, "TMP", 3);
-}
-
 /* Not as the vault was at the moment: it has come since. */
 static bool is_later(const struct walk *w, const char *path)
 {
@@ -109,6 +91,8 @@ static int walk(struct walk *w, const char *path, const char *from,
 	if (lstat(place, &st))
 		return errno == ENOENT ? 0
 				       : error_errno(error, errno, "%s", place);
+	if (S_ISREG(st.st_mode) && bundle_path_is_passing(path))
+		return 0;
 	if (S_ISREG(st.st_mode))
 		return add(w, path, from, error);
 	if (S_ISLNK(st.st_mode))
@@ -124,7 +108,7 @@ static int walk(struct walk *w, const char *path, const char *from,
 	while (!r && (entry = readdir(list))) {
 		snprintf(below, sizeof(below), "%s/%s", path, entry->d_name);
 		snprintf(source, sizeof(source), "%s/%s", from, entry->d_name);
-		if (is_passing(below, entry->d_name) || is_later(w, below))
+		if (entry->d_name[0] == '.' || is_later(w, below))
 			continue;
 		r = strlen(below) < BUNDLE_PATH_SIZE
 			    ? walk(w, below, source, error)

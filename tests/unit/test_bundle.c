@@ -547,13 +547,22 @@ static void paths_that_no_vault_has_are_refused(void **state)
 					   "snapshots/a/nvram/vars.fd",
 					   "machine/lib/libstdc++.so.6",
 					   "tpm/tpm2/tpm2-00.permall",
+					   "snapshots/a.log/nvram/vars.fd",
+					   "machine/share/boot.log",
 					   "seals/1/domain.xml"};
+	static const char *const passing[] = {
+		"digests/layer-1.checked", "disks/layers.json.next",
+		"disks/layer-2.qcow2.part", "tpm/tpm2/TMP2-00.permall"};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_false(bundle_path_is_good(bad[i]));
-	for (unsigned i = 0; i < sizeof(good) / sizeof(*good); i++)
+	for (unsigned i = 0; i < sizeof(good) / sizeof(*good); i++) {
 		assert_true(bundle_path_is_good(good[i]));
+		assert_false(bundle_path_is_passing(good[i]));
+	}
+	for (unsigned i = 0; i < sizeof(passing) / sizeof(*passing); i++)
+		assert_true(bundle_path_is_passing(passing[i]));
 }
 
 static int read_text(const char *text)
