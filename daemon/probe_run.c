@@ -352,7 +352,9 @@ static int find_header(struct run *run, uint64_t address, size_t size,
 static int await_header(struct run *run, struct probe_header *header,
 			struct error *error)
 {
-	static const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+	/* Each look costs the guest some of its time. */
+	const struct timespec pause = {.tv_nsec = (run->uefi ? 20 : 5) * 1000 *
+						  1000};
 	struct timespec start;
 	unsigned looks = 0;
 	int r;
@@ -363,7 +365,7 @@ static int await_header(struct run *run, struct probe_header *header,
 				run->uefi ? PROBE_UEFI_ADDRESS
 					  : PROBE_BIOS_ADDRESS,
 				PROBE_PAGE, header, error);
-		if (r == -EAGAIN && run->uefi && ++looks % 64 == 0)
+		if (r == -EAGAIN && run->uefi && ++looks % 16 == 0)
 			r = find_header(run, 0, PROBE_UEFI_END, header, error);
 	} while (r == -EAGAIN && ms_since(&start) < REPORT_SECONDS * 1000 &&
 		 !nanosleep(&pause, NULL));
