@@ -142,7 +142,7 @@ static unsigned find(const char *path)
 static char *content(int fd, size_t *size)
 {
 	struct stat st;
-	char *data;
+	char *data = NULL;
 
 	if (fd < 0 || fstat(fd, &st) ||
 	    !(data = calloc(1, (size_t)st.st_size + 1)) ||
