@@ -154,6 +154,11 @@ int bundle_write_all(int fd, const void *data, size_t size)
 	return 0;
 }
 
+bool bundle_is_zero(const uint8_t *data, size_t size)
+{
+	return !data[0] && !memcmp(data, data + 1, size - 1);
+}
+
 /* --- paths ------------------------------------------------------------ */
 
 static const char *const lone[] = {"domain.xml", "fingerprint.json"};

@@ -101,6 +101,9 @@ void bundle_hex(const uint8_t *data, size_t size, char *hex);
 /* false when it is not exactly that many bytes. */
 bool bundle_unhex(const char *hex, uint8_t *data, size_t size);
 
+/* Whether bytes, one at least, are all 0. */
+bool bundle_is_zero(const uint8_t *data, size_t size);
+
 /* The whole of it, or a negative errno; -ENODATA: the end came first. */
 int bundle_read_all(int fd, void *data, size_t size);
 int bundle_write_all(int fd, const void *data, size_t size);

@@ -1,15 +1,13 @@
 /* Records into files, on several threads; see bundle_unpack.h. */
 #include "daemon/bundle_unpack.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <zstd.h>
 
-#define THREADS_MAX 8
-#define SLOTS (3 * THREADS_MAX)
+#include "daemon/ring.h"
 
 struct bundle_target {
 	int fd; /* -1: a check */
@@ -17,7 +15,6 @@ struct bundle_target {
 };
 
 struct slot {
-	enum { FREE, TODO, DONE } state;
 	struct bundle_target *target;
 	uint8_t *body, *data;
 	uint32_t body_room, data_room;
@@ -25,13 +22,7 @@ struct slot {
 };
 
 struct bundle_unpack {
-	pthread_mutex_t lock;
-	pthread_cond_t todo, done;
-	bool ending;
-	pthread_t threads[THREADS_MAX];
-	unsigned thread_count, slot_count;
-	struct slot slots[SLOTS];
-	uint64_t filled, taken, emptied; /* slots, ever */
+	struct ring *ring;
 };
 
 /* --- files ------------------------------------------------------------ */
@@ -60,11 +51,6 @@ void bundle_target_put(struct bundle_target *target)
 
 /* --- workers ---------------------------------------------------------- */
 
-static bool is_zero(const uint8_t *data, size_t size)
-{
-	return !data[0] && !memcmp(data, data + 1, size - 1);
-}
-
 static int write_run(struct slot *slot, uint32_t from, uint32_t to)
 {
 	while (from < to) {
@@ -92,7 +78,7 @@ static int write_data(struct slot *slot)
 	while (!r && at < size) {
 		uint32_t n =
 			size - at < BUNDLE_BLOCK ? size - at : BUNDLE_BLOCK;
-		bool zero = is_zero(slot->data + at, n);
+		bool zero = bundle_is_zero(slot->data + at, n);
 
 		if (!zero)
 			slot->is.written += n;
@@ -121,38 +107,46 @@ static int unpack(struct slot *slot, ZSTD_DCtx *zstd)
 	return write_data(slot);
 }
 
-static void *decompress(void *data)
+static void *zstd_begin(void)
 {
-	struct bundle_unpack *w = data;
-	ZSTD_DCtx *zstd = ZSTD_createDCtx();
-
-	pthread_mutex_lock(&w->lock);
-	for (;;) {
-		struct slot *slot;
-
-		while (!w->ending && w->taken == w->filled)
-			pthread_cond_wait(&w->todo, &w->lock);
-		if (w->ending)
-			break;
-		slot = &w->slots[w->taken++ % w->slot_count];
-		pthread_mutex_unlock(&w->lock);
-		slot->is.r =
-			zstd ? unpack(slot, zstd)
-			     : error_set(&slot->is.error, -ENOMEM, "no memory");
-		pthread_mutex_lock(&w->lock);
-		slot->state = DONE;
-		pthread_cond_signal(&w->done);
-	}
-	pthread_mutex_unlock(&w->lock);
-	ZSTD_freeDCtx(zstd);
-	return NULL;
+	return ZSTD_createDCtx();
 }
+
+static void zstd_end(void *own)
+{
+	ZSTD_freeDCtx(own);
+}
+
+static void work(void *own, void *data)
+{
+	struct slot *slot = data;
+
+	slot->is.r = own ? unpack(slot, own)
+			 : error_set(&slot->is.error, -ENOMEM, "no memory");
+}
+
+static void release(void *data)
+{
+	struct slot *slot = data;
+
+	bundle_target_put(slot->target);
+	free(slot->body);
+	free(slot->data);
+}
+
+static const struct ring_work unpacking = {
+	.slot_size = sizeof(struct slot),
+	.begin = zstd_begin,
+	.end = zstd_end,
+	.work = work,
+	.release = release,
+};
 
 /* --- the caller's side ------------------------------------------------ */
 
 bool bundle_unpack_is_full(const struct bundle_unpack *w)
 {
-	return w->filled - w->emptied == w->slot_count;
+	return !ring_next(w->ring);
 }
 
 /* A slot's buffers are as large as its largest record was. */
@@ -171,7 +165,7 @@ int bundle_unpack_add(struct bundle_unpack *w, int fd,
 		      const uint8_t raw[BUNDLE_HEAD], uint64_t at,
 		      struct bundle_target *target)
 {
-	struct slot *slot = &w->slots[w->filled % w->slot_count];
+	struct slot *slot = ring_next(w->ring);
 	int r = make_room(&slot->body, &slot->body_room, head->stored);
 
 	if (!r)
@@ -184,30 +178,21 @@ int bundle_unpack_add(struct bundle_unpack *w, int fd,
 	memcpy(slot->is.raw, raw, BUNDLE_HEAD);
 	slot->target = target;
 	target->refs++;
-	pthread_mutex_lock(&w->lock);
-	slot->state = TODO;
-	w->filled++;
-	pthread_cond_signal(&w->todo);
-	pthread_mutex_unlock(&w->lock);
+	ring_push(w->ring);
 	return 0;
 }
 
 bool bundle_unpack_collect(struct bundle_unpack *w,
 			   struct bundle_unpacked *unpacked)
 {
-	struct slot *slot = &w->slots[w->emptied % w->slot_count];
+	struct slot *slot = ring_wait(w->ring);
 
-	if (w->emptied == w->filled)
+	if (!slot)
 		return false;
-	pthread_mutex_lock(&w->lock);
-	while (slot->state != DONE)
-		pthread_cond_wait(&w->done, &w->lock);
-	pthread_mutex_unlock(&w->lock);
 	*unpacked = slot->is;
 	bundle_target_put(slot->target);
 	slot->target = NULL;
-	slot->state = FREE;
-	w->emptied++;
+	ring_pop(w->ring);
 	return true;
 }
 
@@ -215,47 +200,22 @@ int bundle_unpack_new(struct bundle_unpack **unpack, unsigned threads,
 		      struct error *error)
 {
 	struct bundle_unpack *w = calloc(1, sizeof(*w));
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int r;
 
 	*unpack = w;
 	if (!w)
 		return error_set(error, -ENOMEM, "no memory");
-	if (!threads)
-		threads = cores > 0 ? (unsigned)cores : 1;
-	if (threads > THREADS_MAX)
-		threads = THREADS_MAX;
-	w->slot_count = 3 * threads;
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->todo, NULL);
-	pthread_cond_init(&w->done, NULL);
-	for (; w->thread_count < threads; w->thread_count++)
-		if (pthread_create(&w->threads[w->thread_count], NULL,
-				   decompress, w)) {
-			bundle_unpack_free(w);
-			*unpack = NULL;
-			return error_set(error, -EAGAIN,
-					 "can't start a thread");
-		}
-	return 0;
+	r = ring_new(&w->ring, &unpacking, threads, error);
+	if (r) {
+		free(w);
+		*unpack = NULL;
+	}
+	return r;
 }
 
 void bundle_unpack_free(struct bundle_unpack *w)
 {
-	if (!w)
-		return;
-	pthread_mutex_lock(&w->lock);
-	w->ending = true;
-	pthread_cond_broadcast(&w->todo);
-	pthread_mutex_unlock(&w->lock);
-	for (unsigned i = 0; i < w->thread_count; i++)
-		pthread_join(w->threads[i], NULL);
-	for (unsigned i = 0; i < w->slot_count; i++) {
-		bundle_target_put(w->slots[i].target);
-		free(w->slots[i].body);
-		free(w->slots[i].data);
-	}
-	pthread_cond_destroy(&w->todo);
-	pthread_cond_destroy(&w->done);
-	pthread_mutex_destroy(&w->lock);
+	if (w)
+		ring_free(w->ring);
 	free(w);
 }

@@ -7,9 +7,7 @@
  */
 #include "daemon/bundle_windows.h"
 
-#include <assert.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,9 +15,9 @@
 
 #include <zstd.h>
 
+#include "daemon/ring.h"
+
 #define LEVEL 1 /* of zstd; more is slower than most disks */
-#define THREADS_MAX 8
-#define SLOTS (3 * THREADS_MAX)
 
 /* A file that windows are read from. */
 struct source {
@@ -28,12 +26,11 @@ struct source {
 };
 
 struct slot {
-	enum { FREE, TODO, DONE } state;
 	struct source *source;
 	unsigned file;
 	uint64_t offset;
 	uint32_t size;
-	uint8_t *data;      /* BUNDLE_CHUNK */
+	uint8_t *data;      /* BUNDLE_CHUNK, from its first use on */
 	uint8_t *record;    /* head and body */
 	size_t record_size; /* 0: nothing but zeros */
 	int r;
@@ -44,14 +41,8 @@ struct bundle_windows {
 	const struct bundle_plan *plan;
 	int (*open)(void *data, unsigned n, int *fd, struct error *error);
 	void *data;
-	pthread_mutex_t lock;
-	pthread_cond_t todo, done;
-	bool ending;
-	pthread_t threads[THREADS_MAX];
-	unsigned thread_count, slot_count;
-	struct slot slots[SLOTS];
-	uint64_t filled, taken, emptied; /* slots, ever */
-	bool given; /* the slot before `emptied` is the caller's */
+	struct ring *ring;
+	bool given; /* the oldest slot is the caller's */
 	/* The walk. */
 	struct source *source; /* of the file at hand, or NULL */
 	unsigned file;
@@ -59,11 +50,6 @@ struct bundle_windows {
 };
 
 /* --- workers ---------------------------------------------------------- */
-
-static bool is_zero(const uint8_t *data, size_t size)
-{
-	return !data[0] && !memcmp(data, data + 1, size - 1);
-}
 
 static int read_window(struct slot *slot)
 {
@@ -95,14 +81,14 @@ static void trim(const struct slot *slot, uint32_t *from, uint32_t *to)
 		uint32_t n =
 			*to - *from < BUNDLE_BLOCK ? *to - *from : BUNDLE_BLOCK;
 
-		if (!is_zero(slot->data + *from, n))
+		if (!bundle_is_zero(slot->data + *from, n))
 			break;
 		*from += n;
 	}
 	while (*to > *from) {
 		uint32_t block = (*to - 1) / BUNDLE_BLOCK * BUNDLE_BLOCK;
 
-		if (!is_zero(slot->data + block, *to - block))
+		if (!bundle_is_zero(slot->data + block, *to - block))
 			break;
 		*to = block;
 	}
@@ -134,7 +120,7 @@ static int make_record(struct slot *slot, ZSTD_CCtx *zstd)
 				&slot->error);
 }
 
-static ZSTD_CCtx *new_zstd(void)
+static void *zstd_begin(void)
 {
 	ZSTD_CCtx *zstd = ZSTD_createCCtx();
 
@@ -145,33 +131,28 @@ static ZSTD_CCtx *new_zstd(void)
 	return zstd;
 }
 
-static void *compress(void *data)
+static void zstd_end(void *own)
 {
-	struct bundle_windows *w = data;
-	ZSTD_CCtx *zstd = new_zstd();
-
-	pthread_mutex_lock(&w->lock);
-	for (;;) {
-		struct slot *slot;
-
-		while (!w->ending && w->taken == w->filled)
-			pthread_cond_wait(&w->todo, &w->lock);
-		if (w->ending)
-			break;
-		slot = &w->slots[w->taken++ % w->slot_count];
-		pthread_mutex_unlock(&w->lock);
-		slot->r = zstd ? make_record(slot, zstd)
-			       : error_set(&slot->error, -ENOMEM, "no memory");
-		pthread_mutex_lock(&w->lock);
-		slot->state = DONE;
-		pthread_cond_signal(&w->done);
-	}
-	pthread_mutex_unlock(&w->lock);
-	ZSTD_freeCCtx(zstd);
-	return NULL;
+	ZSTD_freeCCtx(own);
 }
 
-/* --- the walk --------------------------------------------------------- */
+static bool has_room(struct slot *slot)
+{
+	if (!slot->data)
+		slot->data = malloc(BUNDLE_CHUNK);
+	if (!slot->record)
+		slot->record = malloc(BUNDLE_HEAD + BUNDLE_STORED_MAX);
+	return slot->data && slot->record;
+}
+
+static void work(void *own, void *data)
+{
+	struct slot *slot = data;
+
+	slot->r = own && has_room(slot)
+			  ? make_record(slot, own)
+			  : error_set(&slot->error, -ENOMEM, "no memory");
+}
 
 static void source_put(struct source *source)
 {
@@ -180,6 +161,25 @@ static void source_put(struct source *source)
 		free(source);
 	}
 }
+
+static void release(void *data)
+{
+	struct slot *slot = data;
+
+	source_put(slot->source);
+	free(slot->data);
+	free(slot->record);
+}
+
+static const struct ring_work packing = {
+	.slot_size = sizeof(struct slot),
+	.begin = zstd_begin,
+	.end = zstd_end,
+	.work = work,
+	.release = release,
+};
+
+/* --- the walk --------------------------------------------------------- */
 
 static const struct bundle_file *file_at(const struct bundle_windows *w,
 					 unsigned n)
@@ -245,23 +245,17 @@ static int next_window(struct bundle_windows *w, struct error *error)
 }
 
 /* Gives the window at hand to the workers. */
-static void fill_slot(struct bundle_windows *w)
+static void fill_slot(struct bundle_windows *w, struct slot *slot)
 {
 	uint64_t size = file_at(w, w->file)->size - w->at;
-	struct slot *slot = &w->slots[w->filled % w->slot_count];
 
-	assert(slot->state == FREE);
 	slot->source = w->source;
 	w->source->refs++;
 	slot->file = w->file;
 	slot->offset = w->at;
 	slot->size = size < BUNDLE_CHUNK ? (uint32_t)size : BUNDLE_CHUNK;
 	w->at += BUNDLE_CHUNK;
-	pthread_mutex_lock(&w->lock);
-	slot->state = TODO;
-	w->filled++;
-	pthread_cond_signal(&w->todo);
-	pthread_mutex_unlock(&w->lock);
+	ring_push(w->ring);
 }
 
 /* --- all of it -------------------------------------------------------- */
@@ -269,14 +263,15 @@ static void fill_slot(struct bundle_windows *w)
 /* What was given by the last call is taken back. */
 static void take_back(struct bundle_windows *w)
 {
-	struct slot *slot = &w->slots[w->emptied % w->slot_count];
+	struct slot *slot;
 
 	if (!w->given)
 		return;
 	w->given = false;
+	slot = ring_wait(w->ring);
 	source_put(slot->source);
-	slot->state = FREE;
-	w->emptied++;
+	slot->source = NULL;
+	ring_pop(w->ring);
 }
 
 int bundle_windows_next(struct bundle_windows *w, struct bundle_record *record,
@@ -286,18 +281,16 @@ int bundle_windows_next(struct bundle_windows *w, struct bundle_record *record,
 	int r = 1;
 
 	take_back(w);
-	while (r > 0 && w->filled - w->emptied < w->slot_count) {
+	while (r > 0 && (slot = ring_next(w->ring))) {
 		r = next_window(w, error);
 		if (r > 0)
-			fill_slot(w);
+			fill_slot(w, slot);
 	}
-	if (r < 0 || w->emptied == w->filled)
-		return r < 0 ? r : 0;
-	slot = &w->slots[w->emptied % w->slot_count];
-	pthread_mutex_lock(&w->lock);
-	while (slot->state != DONE)
-		pthread_cond_wait(&w->done, &w->lock);
-	pthread_mutex_unlock(&w->lock);
+	if (r < 0)
+		return r;
+	slot = ring_wait(w->ring);
+	if (!slot)
+		return 0;
 	w->given = true;
 	*record = (struct bundle_record){
 		.data = slot->record_size ? slot->record : NULL,
@@ -318,30 +311,6 @@ void bundle_windows_pass(struct bundle_windows *w,
 	w->at = (head->offset & ~(uint64_t)(BUNDLE_CHUNK - 1)) + BUNDLE_CHUNK;
 }
 
-static int begin(struct bundle_windows *w, unsigned threads,
-		 struct error *error)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (!threads)
-		threads = cores > 0 ? (unsigned)cores : 1;
-	if (threads > THREADS_MAX)
-		threads = THREADS_MAX;
-	w->slot_count = 3 * threads;
-	for (unsigned i = 0; i < w->slot_count; i++) {
-		w->slots[i].data = malloc(BUNDLE_CHUNK);
-		w->slots[i].record = malloc(BUNDLE_HEAD + BUNDLE_STORED_MAX);
-		if (!w->slots[i].data || !w->slots[i].record)
-			return error_set(error, -ENOMEM, "no memory");
-	}
-	for (; w->thread_count < threads; w->thread_count++)
-		if (pthread_create(&w->threads[w->thread_count], NULL, compress,
-				   w))
-			return error_set(error, -EAGAIN,
-					 "can't start a thread");
-	return 0;
-}
-
 int bundle_windows_new(struct bundle_windows **windows,
 		       const struct bundle_plan *plan, unsigned threads,
 		       int (*open)(void *data, unsigned n, int *fd,
@@ -357,12 +326,9 @@ int bundle_windows_new(struct bundle_windows **windows,
 	w->plan = plan;
 	w->open = open;
 	w->data = data;
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->todo, NULL);
-	pthread_cond_init(&w->done, NULL);
-	r = begin(w, threads, error);
+	r = ring_new(&w->ring, &packing, threads, error);
 	if (r) {
-		bundle_windows_free(w);
+		free(w);
 		*windows = NULL;
 	}
 	return r;
@@ -372,21 +338,7 @@ void bundle_windows_free(struct bundle_windows *w)
 {
 	if (!w)
 		return;
-	pthread_mutex_lock(&w->lock);
-	w->ending = true;
-	pthread_cond_broadcast(&w->todo);
-	pthread_mutex_unlock(&w->lock);
-	for (unsigned i = 0; i < w->thread_count; i++)
-		pthread_join(w->threads[i], NULL);
-	for (; w->emptied < w->filled; w->emptied++)
-		source_put(w->slots[w->emptied % w->slot_count].source);
+	ring_free(w->ring);
 	source_put(w->source);
-	for (unsigned i = 0; i < w->slot_count; i++) {
-		free(w->slots[i].data);
-		free(w->slots[i].record);
-	}
-	pthread_cond_destroy(&w->todo);
-	pthread_cond_destroy(&w->done);
-	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
