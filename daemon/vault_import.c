@@ -30,6 +30,7 @@
 #include "daemon/vault_move.h"
 
 #define DECIDED "decided"
+#define DONE ".done" /* ends the name of a folder that goes */
 #define DECIDED_MAX (1 << 20)
 #define FORGET_S (30 * 86400)
 
@@ -179,6 +180,17 @@ static int write_row(struct control *control, const char *uuid,
 	return r < 0 ? (int)r : 0;
 }
 
+/* Under another name first: a part of it would be an import to go on with. */
+static int take_away(const char *folder, struct error *error)
+{
+	char done[PATH_MAX];
+
+	snprintf(done, sizeof(done), "%.4000s" DONE, folder);
+	if (rename(folder, done))
+		return error_errno(error, errno, "can't rename %s", folder);
+	return folder_remove(done, error);
+}
+
 /* What was decided, from wherever it was cut. */
 static int come_to_be(struct control *control, const char *folder,
 		      struct error *error)
@@ -209,7 +221,7 @@ static int come_to_be(struct control *control, const char *folder,
 				     json_incref(json_object_get(json, "spec")),
 				     error);
 	json_decref(json);
-	return r ? r : folder_remove(folder, error);
+	return r ? r : take_away(folder, error);
 }
 
 int vault_import_finish(struct control *control, const char *folder,
@@ -255,12 +267,15 @@ int vault_import_finish(struct control *control, const char *folder,
 static void recover(struct control *control, const char *folder)
 {
 	struct error error = {0};
+	const char *end = strrchr(folder, '.');
 	char path[PATH_MAX + 300];
 	struct stat st;
 	int r = 0;
 
 	snprintf(path, sizeof(path), "%s/" DECIDED, folder);
-	if (!access(path, F_OK))
+	if (end && !strcmp(end, DONE))
+		r = folder_remove(folder, &error);
+	else if (!access(path, F_OK))
 		r = come_to_be(control, folder, &error);
 	else if (!stat(folder, &st) && time(NULL) - st.st_mtime > FORGET_S)
 		r = folder_remove(folder, &error);

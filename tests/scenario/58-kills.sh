@@ -370,7 +370,11 @@ round_of()
 }
 
 host second
+mkdir -p "$state/import/0123.done"
+echo '{}' >"$state/import/0123.done/plan"
 daemon_start || bail "the second daemon did not start"
+ok "what was left of an import when it was done is taken away" \
+	[ -z "$(ls "$state/import")" ]
 host first
 daemon_start || bail "the daemon did not start"
 vault=tiny
