@@ -182,7 +182,9 @@ finish_move()
 	else
 		outcome=new
 	fi
+	# The second: finished, but not to the last of its traces.
 	[ -e "$work/mover.mvault" ] || run_move || return 1
+	[ ! -e "$folder/export" ] || run_move || return 1
 	! ctl vault start $vault && files_are_known "$folder" || return 1
 	ctl vault delete $vault --yes || return 1
 	host second
