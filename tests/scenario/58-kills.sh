@@ -246,6 +246,14 @@ victim_pids()
 	esac
 }
 
+# appears WHO: until one of them is there, or the command has ended.
+appears()
+{
+	while [ -z "$(victim_pids "$1")" ] && kill -0 $running 2>/dev/null; do
+		sleep 0.005
+	done
+}
+
 # kill_one WHO: the daemon if there is none of them just now; sets $killed.
 kill_one()
 {
@@ -290,14 +298,25 @@ is_stopped()
 # disturbed OPERATION: kills somebody in it; sets $moment and $killed.
 disturbed()
 {
-	eval "chance \$((length_$1 * 11 / 10 + 1))"
+	eval "length=\$length_$1"
+	chance $((length * 11 / 10 + 1))
 	moment=$chance
 	one_of $(victims "$1")
 	victim=$one
 	one=$chosen
 	"run_$1" >"$work/run" 2>&1 &
 	running=$!
+	[ "$victim" = daemon ] || {
+		appears "$victim"
+		moment=$((moment / 4))
+	}
 	pause_ms "$moment"
+	# The time that it takes depends on what else the machine does.
+	if kill -0 $running 2>/dev/null; then
+		eval "length_$1=\$((length * 21 / 20 + 1))"
+	else
+		eval "length_$1=\$((length * 9 / 10))"
+	fi
 	kill_one "$victim"
 	wait $running
 	[ -n "$daemon_pid" ] || daemon_start
