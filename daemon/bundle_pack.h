@@ -10,8 +10,8 @@
 #include "daemon/bundle.h"
 #include "daemon/layers.h"
 
-#define BUNDLE_PACK_FOLDER "export" /* in the vault's; journals of an export \
-				     */
+/* In the vault's: journals of an export. */
+#define BUNDLE_PACK_FOLDER "export"
 
 struct bundle_pack {
 	struct bundle_plan *plan;
