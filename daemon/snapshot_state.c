@@ -88,10 +88,13 @@ static int copy_tree(const char *from, const char *to, struct error *error)
 	struct dirent *entry;
 	struct stat st;
 	DIR *list = opendir(from);
-	int r = folder_make(to, 0700, error);
+	int r = 0;
 
+	/* An empty folder was not in the bundle that it came by. */
 	if (!list && errno != ENOENT)
 		r = error_errno(error, errno, "can't read %s", from);
+	if (!r)
+		r = folder_make(to, 0700, error);
 	while (!r && list && (entry = readdir(list))) {
 		if (!is_state(entry))
 			continue;

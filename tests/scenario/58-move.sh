@@ -183,6 +183,7 @@ ok "it starts" ctl vault start moved
 ok "the player plays" wait_for 60 serial_says moved 'PLAYER playing'
 ok "as on the machine that it was bound to" serial_says moved 'PLAYER licensed'
 ctl vault stop --force moved >/dev/null
+ok "it goes back to its snapshot" ctl vault snapshot moved revert first
 
 # The backup is of the same machine: not beside it.
 ok "the backup is refused beside it" is_refused 'this machine is here' \
