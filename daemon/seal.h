@@ -54,7 +54,7 @@ int seal_recover(struct control *control, const struct vault *vault,
 /*
  * The member `identity` of vault show: sealed, digest, checked_at, drift
  * ([{name, class, old, new}]); of a sealed vault also noted (the same, of
- * fields that may change), epoch, sealed_at, snapshot and host.
+ * fields of class notice), epoch, sealed_at, snapshot and host.
  */
 json_t *seal_json(const struct control *control, const struct vault *vault);
 

@@ -161,8 +161,10 @@ static int compare(struct check *check, struct error *error)
 		return r;
 	}
 	identity_digest(now, check->digest);
-	check->drift = seal_fields_diff(check->seal->identity, now, true);
-	check->noted = seal_fields_diff(check->seal->identity, now, false);
+	check->drift =
+		seal_fields_diff(check->seal->identity, now, IDENTITY_SEALED);
+	check->noted =
+		seal_fields_diff(check->seal->identity, now, IDENTITY_NOTICE);
 	identity_free(now);
 	probe_report_free(report);
 	return write_check(check, error);

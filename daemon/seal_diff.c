@@ -11,7 +11,8 @@
 
 struct list {
 	json_t *json;
-	bool sealed, all;
+	enum identity_class class;
+	bool all;
 };
 
 static void add_field(void *data, const char *name, enum identity_class class,
@@ -19,7 +20,7 @@ static void add_field(void *data, const char *name, enum identity_class class,
 {
 	struct list *list = data;
 
-	if (list->all || (class == IDENTITY_SEALED) == list->sealed)
+	if (list->all || class == list->class)
 		json_array_append_new(list->json,
 				      json_pack("{s:s, s:s, s:s?, s:s?}",
 						"name", name, "class",
@@ -28,9 +29,9 @@ static void add_field(void *data, const char *name, enum identity_class class,
 }
 
 json_t *seal_fields_diff(const struct identity *before,
-			 const struct identity *now, bool sealed)
+			 const struct identity *now, enum identity_class class)
 {
-	struct list list = {.json = json_array(), .sealed = sealed};
+	struct list list = {.json = json_array(), .class = class};
 
 	identity_diff(before, now, add_field, &list);
 	return list.json;

@@ -74,7 +74,7 @@ void seal_host_diff(const json_t *before, const json_t *now, char *text,
 
 /* [{name, class, old, new}, …] of one class, NULL: no memory. */
 json_t *seal_fields_diff(const struct identity *before,
-			 const struct identity *now, bool sealed);
+			 const struct identity *now, enum identity_class class);
 
 /*
  * "smbios.1.serial was "A", is "B"; …", and how many more there are.

@@ -164,7 +164,7 @@ static int probe_sealed(struct sealing *s, json_t **diff, struct error *error)
 	if (r)
 		return r;
 	probe_report_free(report);
-	*diff = seal_fields_diff(s->before, s->now, true);
+	*diff = seal_fields_diff(s->before, s->now, IDENTITY_SEALED);
 	return 0;
 }
 

@@ -56,16 +56,16 @@ static int name_snapshot(const struct seal_new *new,
 /* Who, when and after what. */
 static json_t *head(const struct seal_new *new, const char *digest)
 {
-	return json_pack("{s:i, s:I, s:s, s:s, s:s, s:{s:o, s:o, s:o}, s:o}",
-			 "version", SEAL_VERSION, "epoch", next_epoch(new),
-			 "uuid", new->vault->uuid, "sealed_by", new->who,
-			 "digest", digest, "before", "epoch",
-			 value_of(new->former, "epoch"), "digest",
-			 value_of(new->former, "digest"), "sealed_at",
-			 value_of(new->former, "sealed_at"), "changed",
-			 new->former ? seal_fields_diff(new->former->identity,
-							new->identity, true)
-				     : json_array());
+	return json_pack(
+		"{s:i, s:I, s:s, s:s, s:s, s:{s:o, s:o, s:o}, s:o}", "version",
+		SEAL_VERSION, "epoch", next_epoch(new), "uuid",
+		new->vault->uuid, "sealed_by", new->who, "digest", digest,
+		"before", "epoch", value_of(new->former, "epoch"), "digest",
+		value_of(new->former, "digest"), "sealed_at",
+		value_of(new->former, "sealed_at"), "changed",
+		new->former ? seal_fields_diff(new->former->identity,
+					       new->identity, IDENTITY_SEALED)
+			    : json_array());
 }
 
 /* The first check is that of sealing. */
