@@ -78,6 +78,22 @@ static bool is_later(const struct walk *w, const char *path)
 	       !layers_find((struct layers *)w->layers, path + 6);
 }
 
+/* What was left in place goes as the file that the link leads to. */
+static int follow(struct walk *w, const char *path, const char *link,
+		  struct error *error)
+{
+	char target[PATH_MAX];
+
+	if (strncmp(path, "disks/", 6) != 0 || strchr(path + 6, '/'))
+		return error_set(error, -EINVAL,
+				 "%s is a link: a bundle holds files only",
+				 link);
+	if (!realpath(link, target))
+		return error_errno(error, errno,
+				   "can't read what %s leads to", link);
+	return add(w, path, target, error);
+}
+
 static int walk(struct walk *w, const char *path, const char *from,
 		struct error *error)
 {
@@ -96,9 +112,7 @@ static int walk(struct walk *w, const char *path, const char *from,
 	if (S_ISREG(st.st_mode))
 		return add(w, path, from, error);
 	if (S_ISLNK(st.st_mode))
-		return error_set(error, -EINVAL,
-				 "%s is a link: a bundle holds files only",
-				 place);
+		return follow(w, path, place, error);
 	/* Sockets and pipes of programs that run. */
 	if (!S_ISDIR(st.st_mode))
 		return 0;
@@ -219,12 +233,18 @@ static uint64_t data_of(int fd, off_t size)
 	return sum < (uint64_t)size ? sum : (uint64_t)size;
 }
 
-static int open_below(const char *folder, const char *name, int *fd,
-		      struct stat *st, struct error *error)
+static void path_of(const char *folder, const char *from, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s%s%s", from[0] == '/' ? "" : folder,
+		 from[0] == '/' ? "" : "/", from);
+}
+
+static int open_from(const char *folder, const char *from, int *fd,
+		     struct stat *st, struct error *error)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	path_of(folder, from, path);
 	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (*fd < 0 || fstat(*fd, st)) {
 		int r = error_errno(error, errno, "can't read %s", path);
@@ -250,7 +270,7 @@ static int fill(struct bundle_pack *pack, const struct walk *w,
 		struct stat st;
 		int fd;
 
-		r = open_below(w->folder, w->list[i].from, &fd, &st, error);
+		r = open_from(w->folder, w->list[i].from, &fd, &st, error);
 		if (r)
 			break;
 		file->path = strdup(w->list[i].path);
@@ -313,11 +333,12 @@ int bundle_pack_make(struct bundle_pack **result, const char *folder,
 	}
 	pack->plan = meta;
 	for (unsigned i = 0; !r && i < layers->layer_count; i++)
-		if (layers->layers[i].place[0])
+		if (layers->layers[i].is_named)
 			r = error_set(error, -EINVAL,
-				      "its disk %s lies outside of the vault: "
-				      "only a vault with copies of its disks "
-				      "can be exported",
+				      "its definition names the disk %s "
+				      "outside of the vault: delete the "
+				      "snapshots and the vault, and adopt the "
+				      "machine again",
 				      layers->layers[i].place);
 	if (!r)
 		r = make(pack, &w, error);
@@ -447,7 +468,7 @@ int bundle_pack_check(const struct bundle_pack *pack, const char *folder,
 	struct stat st;
 
 	for (unsigned i = 0; i < pack->plan->count; i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, pack->from[i]);
+		path_of(folder, pack->from[i], path);
 		if (lstat(path, &st) ||
 		    (uint64_t)st.st_size != pack->plan->files[i].size ||
 		    changed_at(&st) != pack->changed[i])
@@ -466,5 +487,5 @@ int bundle_pack_open(const struct bundle_pack *pack, const char *folder,
 
 	if (n >= pack->plan->count)
 		return error_set(error, -EINVAL, "there is no file %u", n);
-	return open_below(folder, pack->from[n], fd, &st, error);
+	return open_from(folder, pack->from[n], fd, &st, error);
 }

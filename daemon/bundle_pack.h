@@ -1,6 +1,8 @@
 /*
  * What of a vault's folder goes into a bundle: its plan, where each file of
- * it lies, and by what is seen that none has changed since.
+ * it lies, and by what is seen that none has changed since. A file lies in the
+ * folder; or, a disk or medium that was left in place and is a link in disks/,
+ * at an absolute path.
  */
 #ifndef DAEMON_BUNDLE_PACK_H
 #define DAEMON_BUNDLE_PACK_H
@@ -16,15 +18,15 @@
 struct bundle_pack {
 	struct bundle_plan *plan;
 	char *text;       /* the plan's */
-	char **from;      /* of each file: its path in the vault's folder */
+	char **from;      /* of each file: where it lies */
 	int64_t *changed; /* of each file: when, ns since 1970 */
 };
 
 /*
  * meta: a plan without files; it is taken. layers: what the vault had at the
  * moment of the export. snapshot: of a running guest the one that holds that
- * moment (then nvram/ and tpm/ are its), else NULL. -EINVAL when a disk lies
- * outside of the folder, or there is what no vault has.
+ * moment (then nvram/ and tpm/ are its), else NULL. -EINVAL when the
+ * definition names a disk outside, or there is what no vault has.
  */
 int bundle_pack_make(struct bundle_pack **pack, const char *folder,
 		     struct bundle_plan *meta, const struct layers *layers,

@@ -180,7 +180,8 @@ static int check_backing(const char *path, json_t *info, struct error *error)
 	if (backing)
 		return error_set(error, EINVAL,
 				 "%s needs the other image %.120s; flatten it "
-				 "with qemu-img convert",
+				 "with qemu-img convert, or where it is with "
+				 "qemu-img rebase -b \"\"",
 				 path, backing);
 	if (json_object_get(data, "data-file"))
 		return error_set(error, EINVAL,
@@ -435,6 +436,36 @@ int disk_size(const char *path, const char *format, uint64_t *size,
 	if (fd >= 0)
 		close(fd);
 	return result;
+}
+
+/*
+ * QEMU's block/file-posix.c: who writes has byte 101 locked, and looks for
+ * byte 201, which those have who let nobody write.
+ */
+int disk_hold(const char *path, int *hold, struct error *error)
+{
+	struct flock nobody = {.l_type = F_RDLCK,
+			       .l_whence = SEEK_SET,
+			       .l_start = 201,
+			       .l_len = 1};
+	struct flock writer = {.l_type = F_WRLCK,
+			       .l_whence = SEEK_SET,
+			       .l_start = 101,
+			       .l_len = 1};
+
+	*hold = open(path, O_RDONLY | O_CLOEXEC);
+	if (*hold < 0)
+		return error_errno(error, errno, "the disk %s", path);
+	/* A file system without locks has none of QEMU's either. */
+	if (fcntl(*hold, F_OFD_SETLK, &nobody) ||
+	    fcntl(*hold, F_OFD_GETLK, &writer) || writer.l_type == F_UNLCK)
+		return 0;
+	close(*hold);
+	*hold = -1;
+	return error_set(error, EBUSY,
+			 "another program writes to the disk %s: end that "
+			 "first",
+			 path);
 }
 
 /* qemu-img on one image, its last argument; what it prints is not needed. */

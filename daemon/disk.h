@@ -39,6 +39,12 @@ int disk_inspect_as(const char *path, const char *format,
 int disk_size(const char *path, const char *format, uint64_t *size,
 	      struct error *error);
 
+/*
+ * No QEMU begins to write to the image before close(*hold). -EBUSY when one
+ * does already.
+ */
+int disk_hold(const char *path, int *hold, struct error *error);
+
 /* A new empty qcow2 image. -EEXIST, -ENOSPC. */
 int disk_create(const char *path, uint64_t virtual_size, struct error *error);
 

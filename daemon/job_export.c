@@ -366,9 +366,8 @@ static int work(struct export_job *e, struct error *error)
 		r = check_move(e, error);
 	if (!r)
 		r = export_prepare(e, error);
-	/* No layer is joined to another while they are read. */
 	if (!r)
-		r = layers_hold(e->folder, &e->hold, error);
+		r = export_hold(e, error);
 	if (r)
 		return r;
 	/* A frozen moment of a guest that goes on. */
@@ -395,9 +394,7 @@ static int run(struct job_work *job, void *data, struct error *error)
 		events_post(e->control->events, "vault.exported", e->vault.name,
 			    done);
 	}
-	if (e->hold >= 0)
-		close(e->hold);
-	e->hold = -1;
+	export_release(e);
 	for (int i = 0; i < 50 && is_for_good(e, r) && export_lock(e, NULL);
 	     i++)
 		usleep(100000);
@@ -464,7 +461,7 @@ int job_export(struct jobs *jobs, const struct vault_export *order,
 	if (!e)
 		return error_set(error, -ENOMEM, "no memory");
 	e->control = jobs->control;
-	e->plan = e->journal = e->part = e->hold = -1;
+	e->plan = e->journal = e->part = -1;
 	e->moved = order->move;
 	snprintf(e->who, sizeof(e->who), "%s", order->who);
 	snprintf(e->target, sizeof(e->target), "%s",

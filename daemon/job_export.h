@@ -34,7 +34,9 @@ struct export_job {
 	bool locked;
 	json_t *order;
 	struct bundle_pack *pack;
-	int plan, journal, part, hold;
+	int plan, journal, part;
+	int holds[1 + LAYERS_DISKS]; /* what stays as it is meanwhile */
+	unsigned hold_count;
 	uint64_t have;
 	struct bundle_process *process;
 };
@@ -49,6 +51,13 @@ bool export_guest_runs(struct export_job *e);
  * snapshot of a guest that runs. Sets order, pack, plan and journal.
  */
 int export_prepare(struct export_job *e, struct error *error);
+
+/*
+ * No layer is joined to another while they are read, and nobody writes to a
+ * disk that was left in place; until export_release. -EBUSY.
+ */
+int export_hold(struct export_job *e, struct error *error);
+void export_release(struct export_job *e);
 
 /* Nothing of it stays; done: but what it has made. Needs the lock. */
 void export_forget(struct export_job *e, bool done);

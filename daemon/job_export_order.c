@@ -13,6 +13,7 @@
 #include "daemon/bundle_judge.h"
 #include "daemon/bundle_process.h"
 #include "daemon/control.h"
+#include "daemon/disk.h"
 #include "daemon/folder.h"
 #include "daemon/log.h"
 #include "daemon/snapshot.h"
@@ -80,6 +81,35 @@ void export_unlock(struct export_job *e)
 	e->locked = false;
 }
 
+/* The last of holds was tried. */
+static int held(struct export_job *e, int r)
+{
+	e->hold_count += !r;
+	return r;
+}
+
+int export_hold(struct export_job *e, struct error *error)
+{
+	struct layers *layers;
+	int r = held(e, layers_hold(e->folder, e->holds, error));
+
+	if (r)
+		return r;
+	r = snapshot_layers(e->control, &e->vault, &layers, error);
+	for (unsigned i = 0; !r && i < layers->layer_count; i++)
+		if (layers->layers[i].place[0])
+			r = held(e, disk_hold(layers->layers[i].place,
+					      &e->holds[e->hold_count], error));
+	free(layers);
+	return r;
+}
+
+void export_release(struct export_job *e)
+{
+	while (e->hold_count)
+		close(e->holds[--e->hold_count]);
+}
+
 bool export_guest_runs(struct export_job *e)
 {
 	enum hypervisor_state state =
@@ -145,11 +175,15 @@ void export_forget(struct export_job *e, bool done)
 	e->pack = NULL;
 }
 
-/* What a guest was some time ago is not what is asked for. */
-static bool is_stale(const struct export_job *e)
+/*
+ * What a guest was some time ago is not what is asked for, nor what it was
+ * before it was started.
+ */
+static bool is_stale(struct export_job *e)
 {
-	return e->pack->plan->running &&
-	       units_now_us() - e->pack->plan->made_at > RESUME_US;
+	return e->pack->plan->running
+		       ? units_now_us() - e->pack->plan->made_at > RESUME_US
+		       : export_guest_runs(e);
 }
 
 /* Whether what is there can be gone on with: e->pack. */
@@ -166,7 +200,7 @@ static bool go_on(struct export_job *e)
 	    !bundle_pack_check(e->pack, e->folder, &error) && !is_stale(e))
 		return true;
 	log_info("vault %s: its export begins anew: %s", e->vault.name,
-		 error.code ? error.text : "it was begun long ago");
+		 error.code ? error.text : "it is of another moment");
 	return false;
 }
 
@@ -227,6 +261,20 @@ static int judge(struct export_job *e, const struct bundle_plan *plan,
 	return r;
 }
 
+/* A disk that was left in place may be another than it was. */
+static int judge_disks(const struct layers *layers, struct error *error)
+{
+	struct disk_info info;
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < layers->layer_count; i++)
+		if (layers->layers[i].place[0])
+			r = disk_inspect_as(layers->layers[i].place,
+					    layers->layers[i].format, &info,
+					    error);
+	return r;
+}
+
 static int pack(struct export_job *e, struct error *error)
 {
 	struct bundle_plan *plan = describe(e);
@@ -239,6 +287,8 @@ static int pack(struct export_job *e, struct error *error)
 		r = judge(e, plan, error);
 	if (!r)
 		r = snapshot_layers(e->control, &e->vault, &layers, error);
+	if (!r)
+		r = judge_disks(layers, error);
 	if (!r && plan->running)
 		r = take_snapshot(e, error);
 	if (r) {

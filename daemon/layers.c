@@ -51,7 +51,7 @@ void layers_path(const char *folder, const struct layer *layer,
 
 const char *layers_reference(const struct layer *layer)
 {
-	return layer->place[0] ? layer->place : layer->file;
+	return layer->is_named ? layer->place : layer->file;
 }
 
 /* The last of a chain; *length counts it. NULL when it has no end. */
@@ -385,6 +385,31 @@ static const char *inside(const char *folder, const char *path)
 	return found ? found + strlen(through) : NULL;
 }
 
+/* Where a disk lies that the definition has at `path`; a link leads outside. */
+static int find_place(struct layer *base, const char *folder, const char *path,
+		      struct error *error)
+{
+	char link[PATH_MAX];
+	ssize_t n;
+
+	base->is_named = !inside(folder, path);
+	if (base->is_named) {
+		strcpy(base->place, path);
+		return 0;
+	}
+	base->place[0] = '\0';
+	layers_path(folder, base, link);
+	n = readlink(link, base->place, sizeof(base->place));
+	if (n >= (ssize_t)sizeof(base->place) ||
+	    (n > 0 && base->place[0] != '/'))
+		return error_set(error, -EINVAL,
+				 "%s must be a link to an absolute path of "
+				 "less than %zu bytes",
+				 link, sizeof(base->place));
+	base->place[n > 0 ? n : 0] = '\0';
+	return 0;
+}
+
 /* A disk that layers.json does not know has the definition's image only. */
 static int add_disk(struct layers *layers, const char *folder,
 		    const struct domain_disk *from, const char *name,
@@ -411,8 +436,9 @@ static int add_disk(struct layers *layers, const char *folder,
 	strcpy(disk->target, from->target);
 	strcpy(disk->base, name);
 	strcpy(disk->active, name);
-	if (!inside(folder, from->path))
-		strcpy(base->place, from->path);
+	r = find_place(base, folder, from->path, error);
+	if (r)
+		return r;
 	layers_path(folder, base, path);
 	if (access(path, F_OK))
 		return error_errno(error, errno,
@@ -455,9 +481,9 @@ static int add_disks(struct layers *layers, const char *folder, const char *xml,
 		if (!disk)
 			r = add_disk(layers, folder, &disks[i],
 				     name ? name : outside, error);
-		else if (!name)
-			strcpy(layers_find(layers, disk->base)->place,
-			       disks[i].path);
+		else
+			r = find_place(layers_find(layers, disk->base), folder,
+				       disks[i].path, error);
 	}
 	return r;
 }

@@ -12,9 +12,9 @@
  *
  * While a running guest is moved to new layers, disks/layers.json.next says
  * what layers.json becomes if the guest's QEMU is found on them. Backing files
- * are named without a folder, so that the vault can be moved; only a disk that
- * was adopted in place, outside of the vault, is named by its path, and that
- * is read from the definition, never from layers.json.
+ * are named without a folder, so that the vault can be moved. A disk that was
+ * adopted in place is a link in disks/ to where it lies. An earlier version had
+ * no link, but its path in the definition and in the layer on top.
  *
  * layers.json of version 1 knew the definition's first disk only. Read, it
  * becomes version 2: its snapshots hold nothing of other disks.
@@ -30,22 +30,25 @@
 #include "recorder/error.h"
 
 #define LAYERS_DISKS DOMAIN_DISKS
-#define LAYERS_CHAIN 120    /* of one disk; libvirt takes 200 */
-#define LAYERS_MAX 480	    /* of all disks */
+#define LAYERS_CHAIN 120 /* of one disk; libvirt takes 200 */
+#define LAYERS_MAX 480   /* of all disks */
 #define SNAPSHOTS_MAX 120
-#define LAYER_NAME_SIZE 64  /* of a file in disks/ */
+#define LAYER_NAME_SIZE 64 /* of a file in disks/ */
+#define LAYER_PLACE_SIZE 512
 #define SNAPSHOT_NAME_SIZE 64
 
 struct layer {
 	char file[LAYER_NAME_SIZE];
-	char format[16];	       /* "qcow2" or "raw" */
+	char format[16];               /* "qcow2" or "raw" */
 	char backing[LAYER_NAME_SIZE]; /* "" for none */
-	char place[512]; /* its path when it is outside of the vault, or "" */
+	/* Its path when it is outside of the vault, or "". */
+	char place[LAYER_PLACE_SIZE];
+	bool is_named; /* by that path in the definition, without a link */
 };
 
 struct layered_disk {
-	char target[16]; /* "sda", as the definition calls it */
-	uint64_t size;	 /* bytes that the guest sees */
+	char target[16];              /* "sda", as the definition calls it */
+	uint64_t size;                /* bytes that the guest sees */
 	char base[LAYER_NAME_SIZE];   /* the definition's image */
 	char active[LAYER_NAME_SIZE]; /* what the guest writes to */
 };
@@ -55,14 +58,14 @@ struct snapshot {
 	/* By the disk's number; "" for a disk that it knows nothing of. */
 	char layers[LAYERS_DISKS][LAYER_NAME_SIZE];
 	char parent[SNAPSHOT_NAME_SIZE]; /* what it was made on, or "" */
-	int64_t created_at;		 /* us since 1970 */
-	bool automatic;			 /* made by a revert */
-	bool running;			 /* the guest ran */
-	char definition[65];		 /* SHA-256 of domain.xml, hex */
+	int64_t created_at;              /* us since 1970 */
+	bool automatic;                  /* made by a revert */
+	bool running;                    /* the guest ran */
+	char definition[65];             /* SHA-256 of domain.xml, hex */
 };
 
 struct layers {
-	unsigned next;		      /* number of the next new layer */
+	unsigned next; /* number of the next new layer */
 	char parent[SNAPSHOT_NAME_SIZE];
 	/* NVRAM and TPM state of this one are still to be put back. */
 	char restore[SNAPSHOT_NAME_SIZE];

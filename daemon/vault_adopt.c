@@ -18,6 +18,7 @@
 #include "daemon/event.h"
 #include "daemon/firmware.h"
 #include "daemon/folder.h"
+#include "daemon/layers.h"
 #include "daemon/lease.h"
 #include "daemon/vault_make.h"
 
@@ -57,6 +58,24 @@ static int take_file(struct work *w, const char *what, const char *from,
 	return r;
 }
 
+/* It stays where it is, and is a link in the vault. */
+static int leave_file(struct work *w, const char *from, const char *name,
+		      char *place, struct error *error)
+{
+	char folder[PATH_MAX];
+
+	if (from[0] != '/' || strlen(from) >= LAYER_PLACE_SIZE)
+		return error_set(error, -EINVAL,
+				 "%.100s is no absolute path of less than %d "
+				 "bytes",
+				 from, LAYER_PLACE_SIZE);
+	vault_path(w->control, w->facts.uuid, name, place);
+	if (symlink(from, place))
+		return error_errno(error, errno, "can't make %s", place);
+	vault_path(w->control, w->facts.uuid, "disks", folder);
+	return folder_sync(folder, error);
+}
+
 /* It must be whole by itself, and what libvirt took it for. */
 static int check_disk(struct work *w, const struct domain_file *file,
 		      struct disk_info *info, struct error *error)
@@ -88,13 +107,13 @@ static int take_disk(struct work *w, const struct domain_file *file,
 		return r;
 	if (!w->disk.format[0])
 		w->disk = info;
+	snprintf(name, sizeof(name), "disks/%s.%s", file->target, info.format);
 	if (w->adoption->in_place) {
 		domain_note_changed(&w->domain.notes,
 				    "disk %s: stays at %s, outside the vault",
 				    file->target, file->path);
-		return 0;
+		return leave_file(w, file->path, name, place, error);
 	}
-	snprintf(name, sizeof(name), "disks/%s.%s", file->target, info.format);
 	r = take_file(w, "disk", file->path, name, place, error);
 	if (!r)
 		domain_note_changed(
@@ -117,9 +136,9 @@ static int take_medium(struct work *w, const struct domain_file *file,
 				    file->target, file->path);
 		return 0;
 	}
-	if (w->adoption->in_place)
-		return 0;
 	snprintf(name, sizeof(name), "disks/%s.iso", file->target);
+	if (w->adoption->in_place)
+		return leave_file(w, file->path, name, place, error);
 	return take_file(w, "medium", file->path, name, place, error);
 }
 

@@ -163,7 +163,9 @@ twin()
 }
 ok "a second daemon takes over the same machine, its disk in place" sh -c "
 	cp '$work/images/player.qcow2' '$work/images/twin.qcow2'
-	sed 's/player\\.qcow2/twin.qcow2/' '$work/player.xml' >'$work/twin.xml'"
+	echo medium >'$work/images/twin.iso'
+	sed -e 's/player\\.qcow2/twin.qcow2/' -e 's/gone\\.iso/twin.iso/' \
+		'$work/player.xml' >'$work/twin.xml'"
 ok "the second daemon is there" second
 ok "it has the machine as well" twin vault adopt "$work/twin.xml" --in-place
 twin_refused()
@@ -185,7 +187,53 @@ ok "nor when the first is stopped: that one has the lease" twin_is_a_copy
 ok "until its owner says that the first is retired" \
 	twin vault restore old-player
 ok "then it starts" twin vault start old-player
-ok "its disk is where it was" grep -q "images/twin.qcow2" \
-	"$work/twin/vaults/$uuid/domain.xml"
+its_disk_is()
+{
+	twin --json vault show old-player | jq -e --arg path "$1" \
+		'.disks[0] | .in_place and .path == $path'
+}
+ok "its disk is where it was" its_disk_is "$work/images/twin.qcow2"
+
+# It moves: what was left in place goes into the bundle.
+ok "a backup of it as it runs" twin vault export old-player "$work/now.mvault"
 twin vault stop old-player --force >/dev/null
+ok "it is sealed" twin vault seal old-player
+sealed=$(twin --json vault show old-player | jq -r .identity.digest)
+sha256sum "$work/images/twin.qcow2" "$work/images/twin.iso" >"$work/outside"
+ok "it is exported to move" twin vault export old-player \
+	"$work/twin.mvault" --move --yes
+ok "its disk stays where it was, as it was" sha256sum -c "$work/outside"
+handed_over()
+{
+	! twin vault start old-player 2>"$work/err" || return 1
+	grep 'handed over' "$work/err"
+}
+ok "but does not start there any more" handed_over
+ctl vault delete player --yes >/dev/null
+ok "it is imported elsewhere" ctl vault import "$work/twin.mvault" || finish
+all_is_inside()
+{
+	ls "$state/vaults/$uuid/disks"
+	[ -f "$state/vaults/$uuid/disks/sda.qcow2" ] &&
+		[ -z "$(find "$state/vaults/$uuid" -type l)" ] &&
+		! grep "$work/images" "$definition" &&
+		cmp "$work/images/twin.iso" "$state/vaults/$uuid/disks/sdb.iso"
+}
+ok "all of it is in the vault" all_is_inside
+mv "$work/images" "$work/elsewhere"
+ok "the machine is the same, seen from inside" ctl vault verify old-player
+ok "its digest too" [ "$(ctl --json vault show old-player |
+	jq -r .identity.digest)" = "$sealed" ]
+ok "and digests of its disk agree" ctl vault verify old-player --deep
+ok "it starts" ctl vault start old-player
+ok "its player plays on" wait_for 120 serial_says old-player '^PLAYER playing'
+ok "with the licence that it had" sh -c \
+	"! grep -a -e 'PLAYER refused' -e 'PLAYER activated' \
+	'$state/vaults/$uuid/serial.log'"
+ctl vault stop old-player --force >/dev/null
+ctl vault delete old-player --yes >/dev/null
+ok "so is the backup of the running one" \
+	ctl vault import "$work/now.mvault" --name backup
+ok "its disk is whole" sh -c "ls '$state/vaults/$uuid/disks' &&
+	qemu-img check '$state/vaults/$uuid/disks/sda.qcow2'"
 finish

@@ -172,9 +172,50 @@ for name in $(ctl --json vault snapshot place list | jq -r '.[].name'); do
 	snapshot place delete "$name" --yes >/dev/null
 done
 ok "without snapshots, the files outside hold it all" test \
-	"$(active place sda) $(active place sdb) $(ls "$place/disks")" = \
-	"$images/place.qcow2 $images/place.raw layers.json"
+	"$(active place sda) $(active place sdb) $(echo $(ls "$place/disks"))" \
+	= "$images/place.qcow2 $images/place.raw layers.json sda.qcow2 sdb.raw"
 ok "as it was last" both_hold place 2 12
+
+# It goes into a bundle, and comes out with its disks in the vault.
+snapshot place create two >/dev/null
+put place sda 3 && put place sdb 13
+qemu-img rebase -u -b "$images/two.qcow2" -F qcow2 "$images/place.qcow2"
+ok "not with a disk that has come to need another" is_refused \
+	'place.qcow2 needs the other image .*two.qcow2; flatten it' \
+	ctl vault export place "$work/place.mvault"
+qemu-img rebase -u -b "" "$images/place.qcow2"
+# While somebody writes to it.
+mkfifo "$work/hold"
+qemu-io -f raw "$images/place.raw" <"$work/hold" >"$work/written" &
+writer=$!
+exec 7>"$work/hold"
+echo "write -P 11 1M 512" >&7
+ok "another program writes to a disk" wait_for 10 grep -q wrote "$work/written"
+ok "meanwhile it is not exported" is_refused \
+	'another program writes to the disk .*place.raw: end that' \
+	ctl vault export place "$work/place.mvault"
+exec 7>&-
+wait $writer
+qemu-io -f raw -c "write -P 12 1M 512" "$images/place.raw" >/dev/null
+sha256sum "$images/place.qcow2" "$images/place.raw" >"$work/outside"
+ok "it is exported" ctl vault export place "$work/place.mvault" --move
+ok "the vault is deleted" ctl vault delete place --yes
+ok "the files outside stay as they are" sha256sum -c "$work/outside"
+ok "the vault is imported" ctl vault import "$work/place.mvault"
+is_inside()
+{
+	ctl --json vault show place | jq -e --arg folder "$place/disks/" \
+		'.disks | length == 2 and all(.in_place == false and
+		(.path | startswith($folder)))' &&
+		[ -f "$place/disks/sda.qcow2" ] &&
+		[ -z "$(find "$place" -type l)" ]
+}
+ok "its disks are in it" is_inside
+rm "$images/place.qcow2" "$images/place.raw"
+ok "as they were" both_hold place 3 13
+ok "with the snapshot" snapshot place revert two
+ok "as it was" both_hold place 2 12
+ok "all of it verifies" ctl vault verify place --deep
 
 # Compressed: read through qemu-nbd, slowly; the daemon is killed meanwhile.
 qemu-img convert -c -O qcow2 "$lesson" "$images/slow.qcow2"
