@@ -100,6 +100,11 @@ static const struct {
 	 "this host's processor lacks features of the vault's CPU model; use "
 	 "another host, or TCG",
 	 ENOTSUP},
+	{"CPU mode 'host-passthrough'",
+	 "its processor is that of its host (host-passthrough), which works "
+	 "under KVM only: use a host with KVM, or, before anything is "
+	 "activated, adopt it with a named model in <cpu>",
+	 ENOTSUP},
 	{"TPM version",
 	 "this host has no TPM emulator; install the packages swtpm and "
 	 "swtpm-tools and start the daemon again",
@@ -108,6 +113,10 @@ static const struct {
 	 "KVM cannot be used here; load its module, or put the daemon's user "
 	 "into the group kvm",
 	 ENOTSUP},
+	{"Failed to connect socket",
+	 "no libvirtd answers there; start it, or give the text that virsh "
+	 "dumpxml prints as a file",
+	 EIO},
 };
 
 static int library_error(struct error *error)
@@ -527,28 +536,27 @@ static int foreign_xml(virConnectPtr connection, const char *name, char **xml,
 	return result;
 }
 
-int hypervisor_foreign_xml(const char *uri, const char *domain, char **xml,
-			   struct error *error)
+int hypervisor_foreign_main(int argc, char **argv)
 {
+	struct error error = {0};
 	virConnectPtr connection;
+	char *xml = NULL;
 	int result;
 
-	*xml = NULL;
-	if (strcmp(uri, "embed") == 0 || strstr(uri, "///embed"))
-		return error_set(error, EINVAL,
-				 "another libvirt such as qemu:///system is "
-				 "needed, not %s",
-				 uri);
-	connection = virConnectOpenReadOnly(uri);
+	if (argc != 3)
+		return EINVAL;
+	virSetErrorFunc(NULL, stay_silent);
+	connection = virConnectOpenReadOnly(argv[1]);
 	if (!connection)
-		result = library_error(error);
+		result = library_error(&error);
 	else
-		result = foreign_xml(connection, domain, xml, error);
+		result = foreign_xml(connection, argv[2], &xml, &error);
 	if (connection)
 		virConnectClose(connection);
-	if (result < 0)
-		error_prefix(error, "libvirt at %s", uri);
-	return result;
+	if (dprintf(3, "%s", result < 0 ? error.text : xml) < 0)
+		result = -EIO;
+	free(xml);
+	return -result < 126 ? -result : EIO;
 }
 
 int hypervisor_place_tpm(struct hypervisor *h, const char *uuid,

@@ -8,6 +8,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/gateway.h"
+#include "daemon/hypervisor.h"
 #include "daemon/job.h"
 #include "daemon/log.h"
 
@@ -144,5 +145,7 @@ int main(int argc, char **argv)
 		return job_main(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "tunnel"))
 		return attach_tunnel_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "definition"))
+		return hypervisor_foreign_main(argc - 1, argv + 1);
 	return control_role(argc, argv);
 }

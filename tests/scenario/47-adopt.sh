@@ -111,6 +111,10 @@ ok "a domain that runs is refused" sh -c "
 	! '$BUILDDIR/mediavmctl' --socket '$run/api.sock' vault adopt test \
 		--connect test:///default 2>'$work/err' &&
 	grep 'shut it down first' '$work/err'"
+# The embedded driver would take this URI for its own.
+ok "the host's libvirt is asked, and what to do without one is said" \
+	is_refused "no libvirtd answers.*$work/no.socket" ctl vault adopt test \
+	--connect "qemu:///system?socket=$work/no.socket"
 ok "nothing is left of those" sh -c "[ \"\$(ls '$state/vaults')\" = '' ]"
 
 ok "it is taken over" sh -c "'$BUILDDIR/mediavmctl' --json \
