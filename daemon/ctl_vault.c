@@ -220,13 +220,17 @@ static void show_firmware(const json_t *vault)
 {
 	const char *version = ctl_text(vault, "firmware_version");
 
+	const char *secure = json_is_true(json_object_get(vault, "secure_boot"))
+				     ? " with Secure Boot"
+				     : "";
+
 	if (strcmp(ctl_text(vault, "firmware_of"), "host") == 0)
-		ctl_print("%-12s %s; the host's, which may change with its "
+		ctl_print("%-12s %s%s; the host's, which may change with its "
 			  "packages",
-			  "firmware", ctl_text(vault, "firmware"));
+			  "firmware", ctl_text(vault, "firmware"), secure);
 	else
-		ctl_print("%-12s %s; the vault's own%s%s", "firmware",
-			  ctl_text(vault, "firmware"),
+		ctl_print("%-12s %s%s; the vault's own%s%s", "firmware",
+			  ctl_text(vault, "firmware"), secure,
 			  version[0] ? ", SeaBIOS " : "", version);
 }
 
@@ -272,13 +276,17 @@ static void show_hardware(const json_t *vault)
 {
 	char size[CTL_TEXT_SIZE];
 
-	ctl_print("%-12s %lld × %s, %s, %lld monitor(s)", "hardware",
+	long long heads = (long long)ctl_number(vault, "heads");
+
+	ctl_print("%-12s %lld × %s, %s, %lld monitor%s", "hardware",
 		  (long long)ctl_number(vault, "cpus"),
 		  ctl_text(vault, "cpu")[0] ? ctl_text(vault, "cpu") : "CPU",
-		  ctl_size(ctl_number(vault, "memory"), size),
-		  (long long)ctl_number(vault, "heads"));
+		  ctl_size(ctl_number(vault, "memory"), size), heads,
+		  heads == 1 ? "" : "s");
 	show_line("machine", ctl_text(vault, "machine"));
 	show_firmware(vault);
+	if (json_is_true(json_object_get(vault, "tpm")))
+		show_line("tpm", "its state is the vault's own");
 	show_line("mac", ctl_text(vault, "mac"));
 	show_disks(json_object_get(vault, "disks"));
 }

@@ -157,7 +157,7 @@ struct domain_facts {
 	char machine[32], cpu_model[64], mac[18];
 	char disk[512];		/* path of the first disk, "" for none */
 	char nvram[512];	/* firmware variables, "" for none */
-	bool tpm;
+	bool tpm, secure_boot;
 };
 
 int domain_read(const char *xml, struct domain_facts *facts,

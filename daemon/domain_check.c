@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <libxml/xmlstring.h>
@@ -29,7 +30,7 @@ int domain_name_check(const char *name, struct error *error)
 
 static bool begins(const char *text, const char *with)
 {
-	return strncmp(text, with, strlen(with)) == 0;
+	return strncasecmp(text, with, strlen(with)) == 0;
 }
 
 struct domain_kind domain_kind_of(const struct domain_spec *spec)
@@ -43,7 +44,7 @@ struct domain_kind domain_kind_of(const struct domain_spec *spec)
 	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++)
 		if (begins(os, old[i]))
 			kind.old_windows = true;
-	if (strcmp(os, "win2k") == 0)
+	if (strcasecmp(os, "win2k") == 0)
 		kind.old_windows = true;
 	kind.secure_boot = spec->uefi &&
 			   (spec->secure_boot || (kind.windows && spec->tpm));

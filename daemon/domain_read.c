@@ -127,6 +127,7 @@ static int read_facts(xmlNodePtr root, struct domain_facts *facts)
 	xmlNodePtr cpu = domain_text_child(root, "cpu");
 	xmlNodePtr devices = domain_text_child(root, "devices");
 	xmlNodePtr nic = domain_text_child(devices, "interface");
+	char secure[8];
 	uint64_t cpus;
 
 	if (read_number(domain_text_child(root, "vcpu"), NULL, &cpus) < 0 ||
@@ -151,6 +152,10 @@ static int read_facts(xmlNodePtr root, struct domain_facts *facts)
 	if (read_text(domain_text_child(os, "nvram"), NULL, facts->nvram,
 		      sizeof(facts->nvram)) < 0)
 		return -EINVAL;
+	if (read_text(domain_text_child(os, "loader"), "secure", secure,
+		      sizeof(secure)) < 0)
+		return -EINVAL;
+	facts->secure_boot = strcmp(secure, "yes") == 0;
 	facts->tpm = domain_text_child(devices, "tpm") != NULL;
 	return read_disk(devices, facts);
 }

@@ -118,11 +118,13 @@ static void add_hardware(struct control *control, const struct vault *vault,
 	if (!domain_read(xml, &facts, NULL)) {
 		json_object_update_new(
 			json,
-			json_pack("{s:I, s:i, s:i, s:s, s:s, s:s}", "memory",
-				  (json_int_t)facts.memory, "cpus",
+			json_pack("{s:I, s:i, s:i, s:s, s:s, s:s, s:b, "
+				  "s:b}",
+				  "memory", (json_int_t)facts.memory, "cpus",
 				  (int)facts.cpus, "heads", (int)facts.heads,
 				  "cpu", facts.cpu_model, "machine",
-				  facts.machine, "mac", facts.mac));
+				  facts.machine, "mac", facts.mac, "tpm",
+				  facts.tpm, "secure_boot", facts.secure_boot));
 		add_disks(control, vault, json);
 	}
 	free(xml);

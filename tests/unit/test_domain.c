@@ -193,6 +193,11 @@ static void windows_gets_what_it_needs(void **state)
 	assert_non_null(strstr(xml, "<rom enabled=\"no\"/>"));
 	free(xml);
 	spec = example();
+	spec.os_id = "Windows10";
+	xml = create(&spec);
+	assert_non_null(strstr(xml, "clock offset=\"localtime\""));
+	free(xml);
+	spec = example();
 	spec.os_id = "win7";
 	xml = create(&spec);
 	assert_non_null(strstr(xml, "ich9-ehci1"));
