@@ -193,13 +193,14 @@ static int unpack(struct import_job *i, struct error *error)
 	return 0;
 }
 
-/* Is there something to go on with? */
+/* Is there nothing to go on with? The folder has been looked at, and locked. */
 static bool is_for_good(const struct import_job *i, int r)
 {
 	struct stat st;
 
+	if (!i->plan)
+		return true; /* it never came */
 	switch (r) {
-	case 0: /* nothing is left anyway */
 	case -EBUSY:
 	case -ENODATA:
 	case -ENOSPC:
@@ -227,7 +228,7 @@ static int run(struct job_work *work, void *data, struct error *error)
 	r = unpack(i, error);
 	if (!r)
 		return 0;
-	if (i->lock >= 0 && is_for_good(i, r) &&
+	if (i->lock >= 0 && i->order && is_for_good(i, r) &&
 	    folder_remove(i->folder, &later))
 		log_warning("import: %s", later.text);
 	if (i->is_url)

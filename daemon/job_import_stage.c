@@ -72,9 +72,11 @@ static int open_folder(struct import_job *i, struct error *error)
 	i->lock = open(i->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (i->lock < 0)
 		return error_errno(error, errno, "can't use %s", i->folder);
-	if (flock(i->lock, LOCK_EX | LOCK_NB))
-		return error_set(error, -EBUSY, "it is being imported already");
-	return 0;
+	if (!flock(i->lock, LOCK_EX | LOCK_NB))
+		return 0;
+	close(i->lock);
+	i->lock = -1;
+	return error_set(error, -EBUSY, "it is being imported already");
 }
 
 static int open_files(struct import_job *i, struct error *error)
