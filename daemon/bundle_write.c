@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "daemon/bundle_manifest.h"
 #include "daemon/bundle_windows.h"
 
 #define SYNC_STEP (UINT64_C(128) << 20) /* bytes between two syncs */
+#define SPARE (UINT64_C(64) << 20)      /* bytes that a disk is left with */
 
 struct work {
 	const struct bundle_writer *options;
@@ -51,6 +53,26 @@ static int flush(struct work *w, struct error *error)
 	return 0;
 }
 
+static int no_room(struct error *error)
+{
+	return error_set(error, -ENOSPC,
+			 "there is no more room for the bundle: make some and "
+			 "give the same command again, it goes on; or export "
+			 "to another place");
+}
+
+/* Others may need the disk, too; a file system of no size has no end. */
+static int check_room(const struct work *w, struct error *error)
+{
+	struct statfs fs;
+
+	if (!w->options->is_file || fstatfs(w->options->output, &fs) ||
+	    !fs.f_blocks ||
+	    (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize >= SPARE)
+		return 0;
+	return no_room(error);
+}
+
 static int put(struct work *w, const uint8_t *data, size_t size,
 	       struct error *error)
 {
@@ -62,6 +84,8 @@ static int put(struct work *w, const uint8_t *data, size_t size,
 	w->skip -= skip;
 	w->unsynced += size - skip;
 	r = bundle_write_all(w->options->output, data + skip, size - skip);
+	if (r == -ENOSPC || r == -EDQUOT)
+		return no_room(error);
 	return r ? error_errno(error, r, "can't write the bundle") : 0;
 }
 
@@ -77,6 +101,8 @@ static int put_data(struct work *w, const struct bundle_record *record,
 		r = error_set(error, -ESTALE,
 			      "%s is not what it was when the export began",
 			      file_at(w, record->file)->path);
+	if (!r)
+		r = check_room(w, error);
 	if (!r)
 		r = put(w, record->data, record->size, error);
 	if (r)
@@ -113,6 +139,9 @@ static int write_data(struct work *w, struct error *error)
 			break;
 		tell(w, &record);
 	}
+	/* It is gone on with here. */
+	if (r == -ENOSPC)
+		flush(w, NULL);
 	return r;
 }
 

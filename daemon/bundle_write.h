@@ -41,7 +41,8 @@ struct bundle_writer {
 
 /*
  * -ESTALE: a file is not what it was when the journal was written, or not as
- * long as the plan says.
+ * long as the plan says. -ENOSPC: a file's disk has less than 64 MiB left; it
+ * can be gone on with.
  */
 int bundle_write(const struct bundle_writer *writer, struct error *error);
 

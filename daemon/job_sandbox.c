@@ -92,6 +92,7 @@ static const int allowed[] = {
 	SCMP_SYS(sigaltstack),
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(getcpu),
+	SCMP_SYS(fstatfs),
 	/* time, chance, limits */
 	SCMP_SYS(clock_gettime),
 	SCMP_SYS(clock_getres),

@@ -37,6 +37,17 @@ digests_of()
 		LC_ALL=C sort | xargs sha256sum)
 }
 
+# The daemon has a small disk of its own.
+if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
+	mkdir "$work/disk"
+	cat >"$work/as" <<-END
+	#!/bin/sh
+	mount -t tmpfs -o size=70m none $work/disk && exec "\$@"
+	END
+	chmod 755 "$work/as"
+	on_host="unshare --mount $work/as"
+fi
+
 guest_build || bail "the guest could not be built"
 daemon_start || bail "the daemon did not start"
 ok "a vault is created" vault_create keep || finish
@@ -58,6 +69,38 @@ ok "a running vault does not move" is_refused 'stop it first' \
 ctl vault stop --force keep >/dev/null
 ctl vault snapshot keep create first >/dev/null
 
+# Room on a disk is taken as it is needed, and not to the last.
+small_disk()
+{
+	nsenter --target "$daemon_pid" --mount "$@"
+}
+part()
+{
+	small_disk stat -c '%i %s' "$work/disk/keep.mvault.part"
+}
+if [ -n "$on_host" ]; then
+	ok "a disk has not enough room for it" is_refused 'no more room.*same' \
+		ctl vault export keep "$work/disk"
+	part >"$work/part"
+	small_disk mount -o remount,size=75m "$work/disk"
+	ok "nor with a little more" is_refused 'no more room' \
+		ctl vault export keep "$work/disk"
+	goes_on()
+	{
+		read -r inode size <"$work/part"
+		part | { read -r i s && [ "$i" = "$inode" ] && [ "$s" -gt "$size" ]; }
+	}
+	ok "but it went on" goes_on
+	ctl vault start keep >/dev/null
+	small_disk mount -o remount,size=400m "$work/disk"
+	ok "with room it ends well, with what the guest is now" test true = \
+		"$(json .result.running ctl --json vault export keep "$work/disk")"
+	ok "and is good" ctl vault import --check "$work/disk/keep.mvault"
+	ctl vault stop --force keep >/dev/null
+else
+	skip "a disk has not enough room for it" "no mount name space"
+fi
+
 ok "it is not exported over something" is_refused 'there already' \
 	ctl vault export keep "$work/running.mvault"
 ok "the name is taken" is_refused 'already: give another name (--name)' \
@@ -65,6 +108,9 @@ ok "the name is taken" is_refused 'already: give another name (--name)' \
 ok "the machine is here" is_refused 'this machine is here already' \
 	ctl vault import "$work/running.mvault" --name other
 ok "nothing is left of that" nothing_is_left
+ok "nobody is there to import from" is_refused 'onnect' ctl vault import \
+	"http://127.0.0.1:$(free_port)/keep.mvault" --name other
+ok "nothing is left of that either" nothing_is_left
 
 # Wherever a kill comes, before, while or after the bundle is written, or the
 # lease given up, the same command goes on.
