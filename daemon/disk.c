@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -54,25 +53,18 @@ static int spawn(const char *const arguments[], int output, pid_t *pid,
 {
 	static const char *const environment[] = {"PATH=/usr/bin:/bin",
 						  "LC_ALL=C", NULL};
-	const struct rlimit memory = {MEMORY_MAX, MEMORY_MAX};
-	const struct rlimit nothing = {0, 0};
 	const struct spawn spawn = {.program = QEMU_IMG,
 				    .arguments = arguments,
 				    .output = output,
 				    .environment = environment,
-				    .dies_with_us = true};
-	int r;
+				    .dies_with_us = true,
+				    .memory = MEMORY_MAX};
 
 	if (access(QEMU_IMG, X_OK))
 		return error_errno(error, errno,
 				   "cannot run " QEMU_IMG "; install the "
 				   "package qemu-utils");
-	r = spawn_self(&spawn, pid, error);
-	if (!r) {
-		prlimit(*pid, RLIMIT_AS, &memory, NULL);
-		prlimit(*pid, RLIMIT_CORE, &nothing, NULL);
-	}
-	return r;
+	return spawn_self(&spawn, pid, error);
 }
 
 static _Thread_local const volatile bool *cancelled;

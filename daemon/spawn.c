@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 static void become(const struct spawn *spawn, char *const *arguments,
 		   pid_t parent)
 {
+	const struct rlimit memory = {spawn->memory, spawn->memory};
+	const struct rlimit nothing = {0, 0};
 	int moved[SPAWN_FDS];
 	sigset_t none;
 	int null, output;
@@ -52,6 +55,11 @@ static void become(const struct spawn *spawn, char *const *arguments,
 	signal(SIGPIPE, SIG_DFL);
 	if (spawn->alarm_s)
 		alarm(spawn->alarm_s);
+	/* Last: we may hold more. A lower limit that is there already stays. */
+	if (spawn->memory) {
+		setrlimit(RLIMIT_CORE, &nothing);
+		setrlimit(RLIMIT_AS, &memory);
+	}
 	execve(spawn->program ? spawn->program : "/proc/self/exe", arguments,
 	       spawn->environment ? (char *const *)spawn->environment
 				  : environ);

@@ -5,6 +5,7 @@
 #define DAEMON_SPAWN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -25,6 +26,7 @@ struct spawn {
 	bool dies_with_us;
 	/* It is ended by SIGALRM after so many seconds; 0: never. */
 	unsigned alarm_s;
+	uint64_t memory; /* bytes of addresses, and no core dump; 0: as we */
 };
 
 /* stdin is /dev/null. A program that is not there ends with status 127. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include "daemon/spawn.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -216,6 +219,50 @@ static void its_work_can_be_cancelled(void **state)
 	assert_true(qemu_img_comes_to(false, path));
 }
 
+static void *wide;
+
+/* In a child of ours, before it becomes the program. */
+static void take_memory(void)
+{
+	if (!wide)
+		return;
+	usleep(20000);
+	if (mmap(NULL, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+	    MAP_FAILED)
+		_exit(126);
+}
+
+/* However much we hold ourselves. */
+static void limits_are_the_programs(void **state)
+{
+	static const size_t size = 4096 * MIB;
+	static const char *const arguments[] = {
+		"-c", "(ulimit -c; ulimit -v) >limits", NULL};
+	const struct spawn shell = {
+		.program = "/bin/sh",
+		.arguments = arguments,
+		.memory = 1024 * MIB,
+	};
+	struct error e = {0};
+	struct disk_info info;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pthread_atfork(NULL, NULL, take_memory), 0);
+	wide = mmap(NULL, size, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_true(wide != MAP_FAILED);
+	assert_int_equal(disk_create("wide.qcow2", MIB, &e), 0);
+	assert_int_equal(disk_inspect("wide.qcow2", &info, &e), 0);
+	assert_int_equal(spawn_self(&shell, &pid, &e), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(system("printf '0\\n1048576\\n' | cmp - limits"), 0);
+	munmap(wide, size);
+	wide = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +272,7 @@ int main(void)
 		cmocka_unit_test(refuses_images_of_two_files),
 		cmocka_unit_test(copies_whole_and_sparse),
 		cmocka_unit_test(copies_nothing_else),
+		cmocka_unit_test(limits_are_the_programs),
 		cmocka_unit_test(its_work_ends_with_us),
 		cmocka_unit_test(its_work_can_be_cancelled),
 	};
