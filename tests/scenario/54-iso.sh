@@ -89,7 +89,7 @@ told()
 }
 narrowed()
 {
-	grep '^SANITIZE = [a-z]' "$BUILDDIR/Makefile" && return
+	sanitized && return
 	narrowed_pid=$(pgrep -f "job fetch.*$nginx_port/slow") &&
 		grep -E '^Seccomp:[^0-9]*2' "/proc/$narrowed_pid/status" &&
 		grep -E '^NoNewPrivs:[^0-9]*1' "/proc/$narrowed_pid/status"

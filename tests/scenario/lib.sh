@@ -76,12 +76,34 @@ on_host= # a command in front of the daemon's; see lib_keep.sh
 cleanup_pids=
 daemon_pid=
 
+# sanitized: this build has a sanitizer.
+sanitized()
+{
+	grep '^SANITIZE = [a-z]' "$BUILDDIR/Makefile"
+}
+
+# ask_to_end: leaks are looked for in what ends by itself.
+ask_to_end()
+{
+	for pid in $(pgrep -f "mediavmd .*$work"); do
+		kill "$pid" 2>/dev/null
+	done
+}
+nothing_of_ours()
+{
+	! pgrep -f "mediavmd .*$work"
+}
+
 cleanup()
 {
 	trap - EXIT INT TERM HUP
 	for pid in $cleanup_pids; do
 		kill "$pid" 2>/dev/null
 	done
+	if sanitized >/dev/null; then
+		ask_to_end
+		wait_for 10 nothing_of_ours
+	fi
 	[ -z "$daemon_pid" ] || kill -9 "$daemon_pid" 2>/dev/null
 	# Guests, gateway and jobs outlive the daemon; find them by our folder.
 	for pid in $(pgrep -f "$work" 2>/dev/null); do
