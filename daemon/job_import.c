@@ -17,8 +17,10 @@
 #include "daemon/event.h"
 #include "daemon/folder.h"
 #include "daemon/job_list.h"
+#include "daemon/lease.h"
 #include "daemon/log.h"
 #include "daemon/transfer.h"
+#include "daemon/vault.h"
 #include "daemon/vault_import.h"
 #include "daemon/vault_move.h"
 
@@ -156,14 +158,33 @@ static int from_url(struct import_job *i, struct error *error)
 
 /* --- the job ---------------------------------------------------------- */
 
+/* Of a bundle that was taken before, the lease comes only once. */
+static bool has_lease(const struct import_job *i)
+{
+	struct vault vault;
+	const char *state;
+	json_t *lease;
+	bool has;
+
+	if (vault_find_uuid(i->control, i->plan->uuid, &vault, NULL))
+		return false;
+	lease = lease_json(i->control, &vault);
+	state = json_string_value(json_object_get(lease, "state"));
+	has = state && !strcmp(state, "here");
+	json_decref(lease);
+	vault_release(&vault);
+	return has;
+}
+
 static json_t *result(const struct import_job *i)
 {
 	const struct bundle_plan *plan = i->plan;
+	bool moved = plan->moved && (i->check || has_lease(i));
 
 	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:i, s:I, s:s, s:b}",
 			 "vault", i->check ? plan->name : import_name(i),
-			 "uuid", plan->uuid, "bundle", plan->id, "moved",
-			 plan->moved, "running", plan->running, "made_at",
+			 "uuid", plan->uuid, "bundle", plan->id, "moved", moved,
+			 "running", plan->running, "made_at",
 			 (json_int_t)plan->made_at, "files", (int)plan->count,
 			 "data", (json_int_t)plan->data, "signer", i->signed_by,
 			 "checked", i->check);

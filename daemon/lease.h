@@ -73,14 +73,11 @@ int lease_fence(struct control *control, const struct vault *vault,
  * one. record: the fencing record, or NULL for a backup, which may not start
  * until lease_restore. -EBADMSG: the record is none, was changed, or is of
  * another machine; -EPERM: it is for another host; -EEXIST: it was accepted
- * already or is older than what this host knows. The record is borrowed.
+ * already or is older than what this host knows; but where that is lost
+ * (deleted, or its folder is gone) it is as a backup. The record is borrowed.
  */
 int lease_accept(struct control *control, const char *folder,
 		 const json_t *record, const char *who, struct error *error);
-
-/* Only looks at a record, before an import begins; errors as lease_accept. */
-int lease_check_record(struct control *control, const json_t *record,
-		       const char *identity, struct error *error);
 
 /*
  * Its owner states that every other copy is retired: the lease is here from

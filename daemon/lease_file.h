@@ -16,6 +16,8 @@
 
 #define LEASE_TOKEN_SIZE 27 /* 16 random bytes, units_random_text */
 #define LEASE_EPOCH_MOST (1ll << 53)
+/* From elsewhere: so that starts can't ever raise it to the end. */
+#define LEASE_EPOCH_TAKEN (1ll << 52)
 
 enum lease_state {
 	LEASE_NONE,   /* there is no file */

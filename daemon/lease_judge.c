@@ -61,6 +61,16 @@ static int refuse(const struct lease_scene *scene, struct error *error,
 			 why, scene->name);
 }
 
+static int refuse_damaged(const struct lease_scene *scene,
+			  const struct error *damage, struct error *error)
+{
+	return error_set(error, -EPERM,
+			 "%.300s: put it back from a backup, or if no other "
+			 "copy of this machine is in use, say so: mediavmctl "
+			 "vault restore %s",
+			 damage->text, scene->name);
+}
+
 static int refuse_handed(const struct lease_scene *scene,
 			 const struct lease *lease, const char *whose,
 			 struct error *error)
@@ -159,9 +169,9 @@ int lease_judge(const struct lease_scene *scene, struct error *error)
 	const struct lease *mine = &scene->mine;
 
 	if (scene->mine_damage.code)
-		return refuse(scene, error, scene->mine_damage.text);
+		return refuse_damaged(scene, &scene->mine_damage, error);
 	if (scene->entry_damage.code)
-		return refuse(scene, error, scene->entry_damage.text);
+		return refuse_damaged(scene, &scene->entry_damage, error);
 	switch (mine->state) {
 	case LEASE_NONE:
 		/* Of an older version, and the first of its kind here. */

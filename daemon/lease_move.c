@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/control.h"
 #include "daemon/domain.h"
@@ -88,16 +89,42 @@ int lease_fence(struct control *control, const struct vault *vault,
 	return r;
 }
 
-/* What the record says beside what the registry says. */
-static int check_fence(struct control *control, const struct lease_fence *says,
-		       const char *identity, const struct lease *entry,
-		       struct error *error)
+/* Whom the registry knows as the holder was deleted, or is nowhere any more. */
+static bool is_lost(const struct lease_scene *scene)
 {
-	const char *id = host_key_id(leases_host_key(control->leases));
+	const struct lease *entry = &scene->entry;
+	char path[PATH_MAX + 16];
+
+	if (entry->state == LEASE_GONE)
+		return true;
+	snprintf(path, sizeof(path), "%s/lease.json", entry->folder);
+	return entry->state == LEASE_HELD && entry->folder[0] &&
+	       !strcmp(entry->host_name, scene->registry.host_name) &&
+	       access(path, F_OK) && errno == ENOENT;
+}
+
+/* The registry knows of this, or of what came later. */
+static bool is_spent(const struct lease_fence *says, const struct lease *entry)
+{
 	const char *known =
 		json_string_value(json_object_get(entry->record, "id"));
 
-	if (strcmp(says->identity, identity) != 0)
+	if (entry->state == LEASE_HANDED && known && !strcmp(known, says->id))
+		return false;
+	return entry->state != LEASE_NONE && says->epoch <= entry->epoch;
+}
+
+/*
+ * What the record says beside what the registry says. One that was accepted
+ * already is refused, unless what it became is lost: then it is as a backup.
+ */
+static int check_fence(struct control *control, const struct lease_fence *says,
+		       const struct lease_scene *scene, struct error *error)
+{
+	const char *id = host_key_id(leases_host_key(control->leases));
+	const struct lease *entry = &scene->entry;
+
+	if (strcmp(says->identity, scene->identity) != 0)
 		return error_set(error, -EBADMSG,
 				 "the fencing record is of another machine");
 	if (says->target && strcmp(says->target, id) != 0)
@@ -106,9 +133,7 @@ static int check_fence(struct control *control, const struct lease_fence *says,
 				 "%.16s…, and this one has %.16s…: import it "
 				 "there",
 				 says->host_name, says->target, id);
-	if (entry->state == LEASE_HANDED && known && !strcmp(known, says->id))
-		return 0;
-	if (entry->state != LEASE_NONE && says->epoch <= entry->epoch)
+	if (is_spent(says, entry) && !is_lost(scene))
 		return error_set(error, -EEXIST,
 				 "its lease was accepted already (this host "
 				 "knows run %lld, vault %s in %.160s; the "
@@ -116,29 +141,6 @@ static int check_fence(struct control *control, const struct lease_fence *says,
 				 (long long)entry->epoch, entry->vault,
 				 entry->folder, (long long)says->epoch);
 	return 0;
-}
-
-int lease_check_record(struct control *control, const json_t *record,
-		       const char *identity, struct error *error)
-{
-	struct registry registry;
-	struct lease entry = {0};
-	struct lease_fence says;
-	int r = lease_record_read_fence(record, &says, error);
-
-	if (r)
-		return r;
-	r = registry_look(&registry, &control->config, error);
-	if (!r)
-		r = registry_read(&registry, identity, &entry, error);
-	if (r == -ENOENT) {
-		error_clear(error);
-		r = 0;
-	}
-	if (!r)
-		r = check_fence(control, &says, identity, &entry, error);
-	lease_file_release(&entry);
-	return r;
 }
 
 /* A call that was cut after its last write is repeated. */
@@ -164,10 +166,11 @@ static int accept_fence(struct control *control,
 	if (!r && is_accepted(scene, &says))
 		return 0;
 	if (!r)
-		r = check_fence(control, &says, scene->identity, &scene->entry,
-				error);
+		r = check_fence(control, &says, scene, error);
 	if (r)
 		return r;
+	if (is_spent(&says, &scene->entry))
+		return lease_write_copy(scene, control, who, error);
 	lease = lease_next(scene, control, LEASE_HELD, who);
 	lease.epoch = says.epoch;
 	lease.record = (json_t *)record;
@@ -209,7 +212,11 @@ int lease_accept(struct control *control, const char *folder,
 		return r;
 	vault_path(control, facts.uuid, NULL, place);
 	if (record && scene.entry_damage.code)
-		r = error_set(error, -EBADMSG, "%s", scene.entry_damage.text);
+		r = error_set(error, -EBADMSG,
+			      "%.300s: put it back from a backup, or remove it "
+			      "if no copy of this machine is in use on this "
+			      "host",
+			      scene.entry_damage.text);
 	else if (record)
 		r = accept_fence(control, &scene, record, place, who, error);
 	else

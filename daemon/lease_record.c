@@ -113,7 +113,7 @@ int lease_record_read_fence(const json_t *record, struct lease_fence *fence,
 	if (!format || strcmp(format, FORMAT) || !kind ||
 	    strcmp(kind, "fence") || !fence->id || !fence->identity ||
 	    !fence->host || !fence->host_name || fence->epoch < 1 ||
-	    fence->epoch >= LEASE_EPOCH_MOST)
+	    fence->epoch > LEASE_EPOCH_TAKEN)
 		return error_set(error, -EBADMSG,
 				 "this is no fencing record of a move");
 	if (check_signature(record, fence->host, &why))

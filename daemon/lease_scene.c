@@ -45,18 +45,23 @@ static int soften(int r, struct error *damage, struct error *error)
 	return r == -EBADMSG ? 0 : r;
 }
 
+/*
+ * The entry first: who looks without the lock while both are written may find
+ * a lease that is one ahead, which is still of its entry.
+ */
 static int read_both(struct lease_scene *scene, struct error *error)
 {
 	char path[PATH_MAX + 16];
 	int r;
 
 	snprintf(path, sizeof(path), "%s/lease.json", scene->folder);
-	r = soften(lease_file_read(path, &scene->mine, &scene->mine_damage),
-		   &scene->mine_damage, error);
+	r = soften(registry_read(&scene->registry, scene->identity,
+				 &scene->entry, &scene->entry_damage),
+		   &scene->entry_damage, error);
 	if (!r)
-		r = soften(registry_read(&scene->registry, scene->identity,
-					 &scene->entry, &scene->entry_damage),
-			   &scene->entry_damage, error);
+		r = soften(lease_file_read(path, &scene->mine,
+					   &scene->mine_damage),
+			   &scene->mine_damage, error);
 	return r;
 }
 

@@ -70,14 +70,18 @@ static int read_id(struct registry *registry, struct error *error)
 
 	if (!r)
 		r = folder_read(path, LEASE_TOKEN_SIZE, &text, error);
-	if (r)
+	if (r && r != -EFBIG)
 		return r;
-	text[strcspn(text, "\n")] = '\0';
-	if (strlen(text) == LEASE_TOKEN_SIZE - 1)
+	if (!r)
+		text[strcspn(text, "\n")] = '\0';
+	if (!r && strlen(text) == LEASE_TOKEN_SIZE - 1)
 		strcpy(registry->id, text);
 	else
 		r = error_set(error, -EBADMSG,
-			      "%s is damaged: put it back from a backup", path);
+			      "%s is damaged: put it back from a backup, or "
+			      "remove it, and then say of each vault that it "
+			      "is the one copy (mediavmctl vault restore)",
+			      path);
 	free(text);
 	return r;
 }

@@ -69,8 +69,22 @@ host third
 daemon_start || bail "the third daemon did not start"
 ok "the other host takes it" ctl vault import "$work/moved.mvault"
 ok "where it starts" starts tiny
+host fourth third
+daemon_start || bail "the fourth daemon did not start"
+ok "a bundle is taken once" is_refused 'accepted already' \
+	ctl vault import "$work/moved.mvault"
+host_gone fourth
+host third
 ctl vault delete tiny --yes >/dev/null
-ok "a bundle is taken once" is_refused . ctl vault import "$work/moved.mvault"
+as_backup()
+{
+	ctl vault import "$work/moved.mvault" | grep 'as a backup'
+}
+ok "what it became is lost: now it is a backup" as_backup
+ok "which does not start" is_refused 'this is a copy.*vault restore' \
+	ctl vault start tiny
+ok "before its owner says so" ctl vault restore tiny --yes
+ok "then it does" starts tiny
 # Two daemons, one folder. Who has started a vault holds its folder, so the
 # winner ends, too, before the next round.
 host_gone third
