@@ -32,7 +32,7 @@ struct run {
 	char folder[PATH_MAX];
 	uint64_t all, before; /* bytes of disks: all, of layers that are done */
 	uint64_t read, read_before; /* bytes of files */
-	int64_t began;              /* us */
+	int64_t began;              /* us, units_steady_us */
 	unsigned compared, made, files;
 	json_t *damage;
 	unsigned damage_count;
@@ -132,7 +132,7 @@ static int tell(void *data, uint64_t done, uint64_t read, struct error *error)
 
 	run->read = run->read_before + read;
 	for (;;) {
-		int64_t us = units_now_us() - run->began;
+		int64_t us = units_steady_us() - run->began;
 
 		if (o->tell)
 			r = o->tell(o->data, run->before + done, run->all,
@@ -182,14 +182,38 @@ static int read_kept(struct run *run, const char *file,
 	return 0;
 }
 
+static bool is_older(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec
+				      : a->tv_nsec < b->tv_nsec;
+}
+
+/*
+ * Whether what a run that was interrupted has left of a layer still goes: not
+ * if it is too old (or from a clock that was wrong), or if somebody has
+ * written to the layer since.
+ */
+static bool is_fresh(const struct run *run, const struct layer *layer,
+		     const char *left)
+{
+	char path[PATH_MAX];
+	struct stat of, st;
+	time_t age;
+
+	layers_path(run->folder, layer, path);
+	if (stat(left, &st) || stat(path, &of))
+		return false;
+	age = time(NULL) - st.st_mtime;
+	return age >= -1 && age <= (time_t)run->options->resume_s &&
+	       is_older(&of.st_mtim, &st.st_mtim);
+}
+
 static int open_part(struct run *run, int *fd, struct error *error)
 {
 	char path[PATH_MAX];
-	struct stat st;
 
 	path_of(run, run->layer->file, ".part", path);
-	if (!stat(path, &st) &&
-	    time(NULL) - st.st_mtime > (time_t)run->options->resume_s)
+	if (!is_fresh(run, run->layer, path))
 		unlink(path);
 	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	return *fd < 0 ? error_errno(error, errno, "can't write %s", path) : 0;
@@ -262,15 +286,12 @@ static int judge(struct run *run, const struct digest_tree *kept,
 }
 
 /* Compared by a run that was interrupted, and not long ago. */
-static bool is_checked(const struct run *run, const char *file)
+static bool is_checked(const struct run *run, const struct layer *layer)
 {
 	char path[PATH_MAX];
-	struct stat st;
 
-	path_of(run, file, ".checked", path);
-	if (stat(path, &st))
-		return false;
-	if (time(NULL) - st.st_mtime <= (time_t)run->options->resume_s)
+	path_of(run, layer->file, ".checked", path);
+	if (is_fresh(run, layer, path))
 		return true;
 	unlink(path);
 	return false;
@@ -289,7 +310,8 @@ static int hash_layer(struct run *run, const struct layer *layer,
 		r = read_kept(run, layer->backing, &below, error);
 	if (!r)
 		r = make_part(run, below, error);
-	if (r == -EIO || r == -ENOENT) {
+	/* -EINVAL: qemu-img can't make sense of it. */
+	if (r == -EIO || r == -ENOENT || r == -EINVAL) {
 		found_text(run, shown(layer, name), error->text);
 		error_clear(error);
 		r = 0;
@@ -318,7 +340,7 @@ static int do_layer(struct run *run, unsigned i, struct error *error)
 		return r;
 	if (!is_there(run, layer->file, ".tree"))
 		r = hash_layer(run, layer, error);
-	else if (run->options->verify && is_checked(run, layer->file))
+	else if (run->options->verify && is_checked(run, layer))
 		run->compared++;
 	else if (run->options->verify)
 		r = hash_layer(run, layer, error);
@@ -399,6 +421,56 @@ static int do_folder(struct run *run, const char *folder, struct error *error)
 	return digest_files_write(path, error);
 }
 
+/* The seal knows the digests of all layers that there were: one of them. */
+static bool is_as_sealed(const json_t *disks, const char *target,
+			 const char root[DIGEST_HEX_SIZE])
+{
+	bool known = false;
+	json_t *one;
+	size_t i;
+
+	json_array_foreach((json_t *)disks, i, one)
+	{
+		const char *disk =
+			json_string_value(json_object_get(one, "disk"));
+		const char *sha256 =
+			json_string_value(json_object_get(one, "sha256"));
+
+		if (!disk || !sha256 || strcmp(disk, target))
+			continue;
+		if (!strcmp(sha256, root))
+			return true;
+		known = true;
+	}
+	return !known;
+}
+
+/* Trees can be lost, and made anew of what there is; the seal remembers. */
+static void check_sealed_disks(struct run *run, const json_t *seal)
+{
+	const char *name = json_string_value(json_object_get(seal, "snapshot"));
+	const struct snapshot *s =
+		name ? layers_snapshot(run->layers, name) : NULL;
+	char root[DIGEST_HEX_SIZE], file[600];
+
+	for (unsigned i = 0; s && i < run->layers->disk_count; i++) {
+		const struct layer *layer =
+			layers_find(run->layers, s->layers[i]);
+		struct digest_tree *tree = NULL;
+
+		if (!layer ||
+		    read_tree(run, layer->file, ".tree", &tree, NULL) || !tree)
+			continue;
+		digest_tree_root(tree, root);
+		digest_tree_free(tree);
+		if (!is_as_sealed(json_object_get(seal, "disks"),
+				  run->layers->disks[i].target, root))
+			found_text(run, shown(layer, file),
+				   "is not what was sealed, though it agrees "
+				   "with its digests: they were made anew");
+	}
+}
+
 /* A seal has digests of its own, of the vault's firmware, too. */
 static int check_seal(struct run *run, struct error *error)
 {
@@ -414,6 +486,8 @@ static int check_seal(struct run *run, struct error *error)
 	r = seal_file_read(path, &seal, error);
 	if (!r)
 		r = seal_check_files(run->control, run->vault, seal, error);
+	if (!r)
+		check_sealed_disks(run, seal->json);
 	seal_free(seal);
 	if (r != -EBADMSG)
 		return r;
@@ -539,7 +613,7 @@ static int lock_and_do(struct run *run, struct error *error)
 		return r;
 	r = await(run, take_digests, &digests, error);
 	if (!r) {
-		run->began = units_now_us();
+		run->began = units_steady_us();
 		r = do_all(run, error);
 		if (!r && run->options->verify)
 			forget_checked(run);

@@ -318,6 +318,29 @@ uint64_t digest_tree_diff(const struct digest_tree *a,
 
 /* --- making one ------------------------------------------------------- */
 
+/*
+ * Of so many leaves in the file those before the first that is zero, which no
+ * digest is: a power failure may leave the length of a file without its bytes.
+ */
+static uint64_t written_leaves(int fd, uint64_t leaves)
+{
+	static const uint8_t nothing[DIGEST_SIZE];
+	uint8_t part[512][DIGEST_SIZE];
+	uint64_t n = 0;
+
+	while (n < leaves) {
+		uint64_t count = leaves - n < 512 ? leaves - n : 512;
+
+		if (!read_all(fd, part, count * DIGEST_SIZE,
+			      HEADER + (off_t)n * DIGEST_SIZE))
+			return n;
+		for (uint64_t i = 0; i < count; i++, n++)
+			if (!memcmp(part[i], nothing, DIGEST_SIZE))
+				return n;
+	}
+	return n;
+}
+
 /* How many leaves of such a tree the file holds already. */
 static uint64_t known_leaves(int fd, uint64_t size)
 {
@@ -330,7 +353,8 @@ static uint64_t known_leaves(int fd, uint64_t size)
 	    memcmp(header, expected, HEADER))
 		return 0;
 	leaves = ((uint64_t)end - HEADER) / DIGEST_SIZE;
-	return leaves < leaves_of(size) ? leaves : leaves_of(size);
+	return written_leaves(fd, leaves < leaves_of(size) ? leaves
+							   : leaves_of(size));
 }
 
 static int begin(struct digest_writer *w, struct error *error)

@@ -61,9 +61,9 @@ static int spawn(const char *const arguments[], int output, pid_t *pid,
 				    .memory = MEMORY_MAX};
 
 	if (access(QEMU_IMG, X_OK))
-		return error_errno(error, errno,
-				   "cannot run " QEMU_IMG "; install the "
-				   "package qemu-utils");
+		return error_set(error, ENOTSUP,
+				 "cannot run " QEMU_IMG "; install the "
+				 "package qemu-utils");
 	return spawn_self(&spawn, pid, error);
 }
 
@@ -114,6 +114,15 @@ static int read_output(int fd, struct buffer *text, int seconds)
 	}
 }
 
+/* What its words mean. */
+static int code_of(const char *said)
+{
+	if (strstr(said, "No space left"))
+		return ENOSPC;
+	return strstr(said, "Is another process using the image") ? EBUSY
+								  : EINVAL;
+}
+
 static int run_to_end(char *const argv[], struct buffer *text, int pipe_fds[2],
 		      int seconds, struct error *error)
 {
@@ -136,10 +145,8 @@ static int run_to_end(char *const argv[], struct buffer *text, int pipe_fds[2],
 				 "qemu-img did not come to an end");
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	return error_set(error,
-			 strstr((char *)text->data, "No space left") ? ENOSPC
-								     : EINVAL,
-			 "%s", (char *)text->data);
+	return error_set(error, code_of((char *)text->data), "%s",
+			 (char *)text->data);
 }
 
 /* Runs qemu-img; what it printed is in text, with a NUL behind it. */

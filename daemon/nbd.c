@@ -119,9 +119,9 @@ static int start(struct nbd *nbd, const char *path, const char *format,
 	int r;
 
 	if (access(QEMU_NBD, X_OK))
-		return error_errno(error, errno,
-				   "can't run " QEMU_NBD "; install the "
-				   "package qemu-utils");
+		return error_set(error, -ENOTSUP,
+				 "can't run " QEMU_NBD "; install the "
+				 "package qemu-utils");
 	r = spawn_self(&spawn, &nbd->pid, error);
 	if (r)
 		nbd->pid = 0;

@@ -243,8 +243,11 @@ int seal_check_files(const struct control *control, const struct vault *vault,
 	json_object_foreach(now, name, value)
 	{
 		if (!r && !json_object_get(sealed, name))
-			r = damaged(name, "was not there when it was sealed",
-				    error);
+			r = error_set(error, -EBADMSG,
+				      "its %s was not there when it was "
+				      "sealed: remove it, or seal it anew on "
+				      "purpose (vault seal --again)",
+				      name);
 	}
 	json_decref(now);
 	return r;

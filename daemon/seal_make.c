@@ -233,10 +233,13 @@ static int digest_disks(struct sealing *s, struct error *error)
 	const struct digest_options options = {
 		.resume_s = RESUME_S, .tell = tell_digests, .data = s};
 	json_t *result = NULL, *roots = NULL;
-	char path[PATH_MAX];
+	char path[PATH_MAX], damage[300];
 	int r = digest_run(s->control, &s->vault, &options, &result, error);
 
+	digest_damage(result, damage, sizeof(damage));
 	json_decref(result);
+	if (!r && damage[0])
+		r = error_set(error, -EIO, "%s", damage);
 	if (!r)
 		r = digest_roots(s->control, &s->vault, &roots, error);
 	if (r)

@@ -80,6 +80,14 @@ int64_t units_now_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+int64_t units_steady_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 void units_time_format(int64_t us, char text[UNITS_TIME_SIZE])
 {
 	time_t seconds = us / 1000000;

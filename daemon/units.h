@@ -20,6 +20,8 @@ int units_size(const char *text, uint64_t *bytes, struct error *error);
 
 /* Microseconds since 1970, now. */
 int64_t units_now_us(void);
+/* Microseconds of a clock that nobody sets; only differences mean something. */
+int64_t units_steady_us(void);
 
 /* RFC 3339 in UTC with milliseconds, "2026-01-31T12:00:00.000Z". */
 void units_time_format(int64_t us, char text[UNITS_TIME_SIZE]);

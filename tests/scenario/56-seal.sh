@@ -73,6 +73,23 @@ both()
 	ctl vault verify keep --deep | grep 'and its identity'
 }
 ok "and its disk" both
+# A frozen block changes, and its digests are lost as well.
+flip()
+{
+	flip_place=$(qemu-img map -U --output=json "$vault/disks/disk.qcow2" |
+		jq '[.[] | select(.data)] | max_by(.length) | .offset')
+	flip_byte=$(od -A n -t u1 -j "$flip_place" -N 1 \
+		"$vault/disks/disk.qcow2")
+	printf "$(printf '\\%03o' $((flip_byte ^ 1)))" | dd status=none \
+		conv=notrunc bs=1 seek="$flip_place" \
+		of="$vault/disks/disk.qcow2"
+	rm "$vault/digests"/*.tree
+}
+flip
+ok "the seal remembers its disk, when digests are made anew" is_refused \
+	'disks/disk.qcow2 is not what was sealed' ctl vault verify keep --deep
+flip
+ok "it is again" ctl vault verify keep --deep
 same()
 {
 	ctl vault identity keep --diff | tee "$work/diff"
@@ -146,6 +163,15 @@ falsify()
 	cp "$work/kept" "$vault/seal/fingerprint.json"
 	return $falsify_result
 }
+stray()
+{
+	: >"$vault/seal/stray"
+	is_refused 'seal/stray was not there.*remove it' ctl vault start keep
+	stray_result=$?
+	rm "$vault/seal/stray"
+	return $stray_result
+}
+ok "a file that is too many is to be removed" stray
 ok "a fingerprint that was changed" falsify
 # One that is good, but another's.
 another()
