@@ -130,7 +130,7 @@ static int has_switched(struct control *control, const struct vault *vault,
 	int r;
 
 	*done = false;
-	if (!prepared->disk_count || !is_there(control, vault))
+	if (!prepared->disk_count)
 		return 0;
 	layer_path(control, vault,
 		   layers_find(prepared, prepared->disks[0].active), path);
@@ -142,7 +142,8 @@ static int has_switched(struct control *control, const struct vault *vault,
 
 /*
  * A change of the running guest's layers: done if QEMU has made it, else not.
- * A guest that is gone was paused all the time, so that either would be right.
+ * A guest that is gone was paused all the time, so that either would be right,
+ * and what was prepared is not looked at: it may be damaged.
  */
 static int settle(struct control *control, const struct vault *vault,
 		  struct error *error)
@@ -150,11 +151,14 @@ static int settle(struct control *control, const struct vault *vault,
 	struct layers *prepared = NULL;
 	char folder[PATH_MAX], *xml;
 	bool done = false;
-	int r = read_definition(control, vault, &xml, error);
+	int r;
 
+	root_of(control, vault, folder);
+	if (!is_there(control, vault))
+		return layers_drop_prepared(folder, error);
+	r = read_definition(control, vault, &xml, error);
 	if (r)
 		return r;
-	root_of(control, vault, folder);
 	r = layers_read_prepared(&prepared, folder, xml, error);
 	free(xml);
 	if (r || !prepared)
@@ -253,13 +257,20 @@ static int open_layers(struct control *control, const struct vault *vault,
 	vault_path(control, vault->uuid, "disks/layers.json", path);
 	if (!r && access(path, F_OK))
 		r = layers_commit(folder, *layers, error);
-	if (!r)
-		r = disk_check_space(folder, STATE_ROOM, error);
 	if (r) {
 		free(*layers);
 		*layers = NULL;
 	}
 	return r;
+}
+
+static int check_space(struct control *control, const struct vault *vault,
+		       struct error *error)
+{
+	char folder[PATH_MAX];
+
+	root_of(control, vault, folder);
+	return disk_check_space(folder, STATE_ROOM, error);
 }
 
 /* Freezes the active layers for a snapshot; new ones are not there yet. */
@@ -417,8 +428,10 @@ static int take(struct control *control, const struct vault *vault,
 		struct layers *layers, const char *name, struct error *error)
 {
 	char folder[PATH_MAX];
-	int r = add_snapshot(control, vault, layers, name, false, error);
+	int r = check_space(control, vault, error);
 
+	if (!r)
+		r = add_snapshot(control, vault, layers, name, false, error);
 	if (!r)
 		r = add_layers(control, vault, layers, NULL, error);
 	if (r)
@@ -495,6 +508,10 @@ static int revert(struct control *control, const struct vault *vault,
 	char folder[PATH_MAX];
 	int r = find(layers, name, error) ? 0 : -ENOENT;
 
+	if (!r)
+		r = snapshot_state_check(control, vault, name, error);
+	if (!r)
+		r = check_space(control, vault, error);
 	if (!r && kept) {
 		name_kept(layers, kept);
 		r = add_snapshot(control, vault, layers, kept, true, error);
@@ -509,6 +526,16 @@ static int revert(struct control *control, const struct vault *vault,
 	strcpy(layers->restore, name);
 	root_of(control, vault, folder);
 	return layers_commit(folder, layers, error);
+}
+
+/* What is done is done; layers that can't be joined now are by upkeep. */
+static void compact(struct control *control, const struct vault *vault)
+{
+	struct error error = {0};
+
+	if (snapshot_compact(control, vault, &error))
+		log_warning("vault %s: layers are joined later: %s",
+			    vault->name, error.text);
 }
 
 static int check_stopped(struct control *control, const struct vault *vault,
@@ -540,7 +567,7 @@ int snapshot_revert(struct control *control, const struct vault *vault,
 	}
 	r = snapshot_recover(control, vault, error);
 	if (!r)
-		r = snapshot_compact(control, vault, error);
+		compact(control, vault);
 	upkeep_poke(control);
 	return r;
 }
@@ -591,7 +618,9 @@ int snapshot_delete(struct control *control, const struct vault *vault,
 	if (!r)
 		r = layers_collect(folder, layers, error);
 	free(layers);
-	return r ? r : snapshot_compact(control, vault, error);
+	if (!r)
+		compact(control, vault);
+	return r;
 }
 
 /* --- list ------------------------------------------------------------- */

@@ -35,7 +35,8 @@ int snapshot_create(struct control *control, const struct vault *vault,
 		    const char *name, struct error *error);
 
 /*
- * Back to a snapshot, of a stopped vault (-EBUSY). What the vault was before
+ * Back to a snapshot, of a stopped vault (-EBUSY), whose firmware variables and
+ * TPM state are as they were (-EBADMSG). What the vault was before
  * is kept as a snapshot of its own, named `before-TIME` and given in kept;
  * with discard it is lost, and kept is "".
  */

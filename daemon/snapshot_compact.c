@@ -32,13 +32,14 @@ static void path_of(const struct place *place, const struct layer *layer,
 /* Digests of a layer that is about to show something else. */
 static void drop_digests(const struct place *place, const char *file)
 {
-	static const char *const ends[] = {"tree", "part", "check"};
+	static const char *const ends[] = {"tree", "part", "checked"};
 	char path[PATH_MAX];
 
 	for (unsigned i = 0; i < sizeof(ends) / sizeof(*ends); i++)
 		if (snprintf(path, sizeof(path), "%s/%s.%s", place->digests,
 			     file, ends[i]) < PATH_MAX)
 			unlink(path);
+	folder_sync(place->digests, NULL);
 }
 
 /* The digests of one are those of the other from now on. */
@@ -86,6 +87,8 @@ static int move_children(const struct place *place, struct layers *layers,
 		path_of(place, &layers->layers[i], path);
 		r = disk_rename_backing(path, layers_reference(to), to->format,
 					error);
+		if (!r)
+			r = disk_sync(path, error);
 	}
 	return r;
 }
@@ -130,6 +133,9 @@ static int join_up(const struct place *place, struct layers *layers,
 				base ? base->format : NULL, error);
 	if (!r)
 		r = disk_sync(path, error);
+	/* A join down that was cut has left them on the lower one. */
+	if (!r)
+		r = move_children(place, layers, upper.file, &upper, error);
 	if (r)
 		return r;
 	strcpy(layers_find(layers, upper.file)->backing, lower.backing);

@@ -129,7 +129,15 @@ static int prune(const char *folder, const char *like, struct error *error)
 	}
 	if (list)
 		closedir(list);
-	return r;
+	return r ? r : folder_sync(folder, error);
+}
+
+static void place_of(struct control *control, const struct vault *vault,
+		     const char *name, char place[PATH_MAX])
+{
+	vault_path(control, vault->uuid, "snapshots", place);
+	strncat(place, "/", PATH_MAX - strlen(place) - 1);
+	strncat(place, name, PATH_MAX - strlen(place) - 1);
 }
 
 static int make_place(struct control *control, const struct vault *vault,
@@ -140,8 +148,7 @@ static int make_place(struct control *control, const struct vault *vault,
 
 	vault_path(control, vault->uuid, "snapshots", place);
 	r = folder_make(place, 0700, error);
-	strncat(place, "/", PATH_MAX - strlen(place) - 1);
-	strncat(place, name, PATH_MAX - strlen(place) - 1);
+	place_of(control, vault, name, place);
 	if (!r)
 		r = folder_remove(place, error);
 	return r ? r : folder_make(place, 0700, error);
@@ -171,6 +178,48 @@ int snapshot_state_save(struct control *control, const struct vault *vault,
 	return r ? r : folder_sync(place, error);
 }
 
+static int check_place(const char *place, struct error *error)
+{
+	if (!access(place, F_OK))
+		return 0;
+	return error_set(error, -EBADMSG,
+			 "%s is missing: put it back from a backup of the "
+			 "vault",
+			 place);
+}
+
+/* The first that is found. */
+static void take_damage(void *data, const char *name, const char *what)
+{
+	struct error *first = data;
+
+	if (!first->code)
+		error_set(first, -EBADMSG, "%.300s %s", name, what);
+}
+
+int snapshot_state_check(struct control *control, const struct vault *vault,
+			 const char *name, struct error *error)
+{
+	char place[PATH_MAX];
+	struct error damage = {0};
+	int r;
+
+	place_of(control, vault, name, place);
+	r = check_place(place, error);
+	if (!r)
+		r = digest_files_check(place, take_damage, &damage, error);
+	if (r == -ENOENT) { /* it has no digests yet */
+		error_clear(error);
+		return 0;
+	}
+	if (!r && damage.code)
+		r = error_set(error, -EBADMSG,
+			      "snapshots/%s/%s since it was made: put it back "
+			      "from a backup of the vault",
+			      name, damage.text);
+	return r;
+}
+
 static int put_back(const char *from, const char *to, struct error *error)
 {
 	int r = copy_tree(from, to, error);
@@ -184,12 +233,12 @@ int snapshot_state_restore(struct control *control, const struct vault *vault,
 	char place[PATH_MAX], from[PATH_MAX], to[PATH_MAX];
 	int r;
 
-	vault_path(control, vault->uuid, "snapshots", place);
-	strncat(place, "/", sizeof(place) - strlen(place) - 1);
-	strncat(place, name, sizeof(place) - strlen(place) - 1);
+	place_of(control, vault, name, place);
+	r = check_place(place, error);
 	join(place, "nvram", from);
 	vault_path(control, vault->uuid, "nvram", to);
-	r = put_back(from, to, error);
+	if (!r)
+		r = put_back(from, to, error);
 	join(place, "tpm", from);
 	if (r || !holds_files(from))
 		return r;

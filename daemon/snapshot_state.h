@@ -16,6 +16,10 @@ struct control;
 int snapshot_state_save(struct control *control, const struct vault *vault,
 			const char *name, struct error *error);
 
+/* Whether they are as they were saved: -EBADMSG names what is not. */
+int snapshot_state_check(struct control *control, const struct vault *vault,
+			 const char *name, struct error *error);
+
 /*
  * Puts both back. Each file is replaced whole; it can be interrupted and done
  * again. Of a snapshot without TPM state the TPM stays as it is: one without

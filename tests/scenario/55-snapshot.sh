@@ -80,7 +80,19 @@ seen()
 		jq -r .disk.path)" "$work/seen" && sha256sum <"$work/seen"
 }
 seen >"$work/licensed"
-ok "back to before the first start" snapshot revert fresh
+mv "$vault/snapshots/fresh/nvram/test" "$work/kept"
+ok "no revert to variables that are lost" is_refused \
+	'snapshots/fresh/nvram/test is missing.*from a backup' \
+	snapshot revert fresh
+mv "$work/kept" "$vault/snapshots/fresh/nvram/test"
+mv "$vault/snapshots/fresh" "$work/kept"
+ok "nor to a snapshot whose folder is" is_refused 'fresh is missing' \
+	snapshot revert fresh --discard --yes
+mv "$work/kept" "$vault/snapshots/fresh"
+ok "both leave the vault as it is" grep -q variables-2 "$vault/nvram/test"
+: >"$vault/disks/layers.json.next"
+ok "back to before the first start, past what a dead guest left" \
+	snapshot revert fresh
 ok "with the variables of then" grep -q variables-1 "$vault/nvram/test"
 ok "it plays" plays
 ok "as one that never ran" serial_says keep 'PLAYER activated'
@@ -172,6 +184,7 @@ while [ $round -lt "$rounds" ]; do
 done
 ok "after all of it the sealed state" snapshot revert sealed
 ok "is what it was" as_it_was
+touch "$vault/digests/disk.qcow2.checked"
 for name in $(names); do
 	snapshot delete "$name" --force-sealed --yes >/dev/null
 done
@@ -182,7 +195,36 @@ one_layer()
 	[ "$(ls "$vault/disks" | wc -l)" = 2 ] && layers_are_whole
 }
 ok "without snapshots there is one image again" one_layer
+ok "of which nothing is known" [ -z "$(ls "$vault/digests")" ]
 ok "which is what it was" as_it_was
 ok "it plays" plays
 ok "with its licence" serial_says keep 'PLAYER licensed'
+stop >/dev/null
+
+# A full disk: what gives room back goes on. The daemon alone sees it.
+full()
+{
+	daemon_stop
+	cat >"$work/on_small" <<-END
+	#!/bin/sh
+	mount -t tmpfs -o size=160M none "$work/small" && exec "\$@"
+	END
+	chmod 755 "$work/on_small"
+	mkdir "$work/small"
+	state=$work/small/state
+	on_host="unshare --mount $work/on_small"
+	qemu-img create -q -f qcow2 "$work/empty.qcow2" 16M
+	daemon_start && ctl vault create keep --memory 64M --cpus 1 \
+		--disk "$work/empty.qcow2" &&
+		snapshot create one && snapshot create two || return 1
+	nsenter -t "$daemon_pid" -m fallocate -l 130M "$work/small/filled" &&
+		is_refused 'make room' snapshot create three &&
+		is_refused 'make room' snapshot revert one &&
+		snapshot delete one --yes && [ "$(names)" = two ]
+}
+if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
+	ok "on a full disk a snapshot can be deleted" full
+else
+	skip "on a full disk a snapshot can be deleted" "only root mounts"
+fi
 finish
