@@ -72,7 +72,7 @@ static void progressed(void *data, double done)
 {
 	struct running *running = data;
 	struct jobs *jobs = running->jobs;
-	int64_t now = units_now_us();
+	int64_t now = units_steady_us();
 	bool post;
 
 	pthread_mutex_lock(&jobs->lock);

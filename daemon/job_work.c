@@ -23,7 +23,7 @@ struct job_work {
 	void *data;
 	char id[JOB_ID_SIZE], vault[JOB_ID_SIZE];
 	json_t *result;
-	int64_t began;   /* us; of the first bytes */
+	int64_t began;   /* us, units_steady_us; of the first bytes */
 	uint64_t before; /* bytes that were done then */
 	double from, to; /* of the process that runs */
 };
@@ -44,7 +44,7 @@ const char *job_work_id(const struct job_work *work)
 static void tell(struct job_work *work, double done, json_t *more)
 {
 	struct jobs *jobs = work->jobs;
-	int64_t now = units_now_us();
+	int64_t now = units_steady_us();
 	bool post;
 
 	pthread_mutex_lock(&jobs->lock);
@@ -67,7 +67,7 @@ static void tell(struct job_work *work, double done, json_t *more)
 
 void job_work_bytes(struct job_work *work, uint64_t done, uint64_t all)
 {
-	int64_t now = units_now_us();
+	int64_t now = units_steady_us();
 	json_t *more = json_pack("{s:I, s:I}", "bytes", (json_int_t)done,
 				 "bytes_all", (json_int_t)all);
 	double seconds, rate;

@@ -142,14 +142,17 @@ static void read_kept(struct control *control, const char *uuid,
 		       NULL);
 }
 
-/* The first snapshot's time when there was no verification; 0: never due. */
+/*
+ * The first snapshot's time when there was no verification; 0: never due. What
+ * was in the future, by a clock that was wrong, is due at once.
+ */
 static int64_t due_at(struct control *control, const struct vault *vault,
 		      const struct kept *kept, const struct layers *layers)
 {
 	uint64_t seconds = vault->policy.verify == POLICY_VERIFY_DEFAULT
 				   ? control->config.verify_interval / 1000
 				   : vault->policy.verify;
-	int64_t since = kept->at, after;
+	int64_t since = kept->at, after, now = units_now_us();
 
 	if (!layers->snapshot_count || !seconds ||
 	    seconds == POLICY_VERIFY_OFF || seconds > INT64_MAX / SECOND / 2)
@@ -159,7 +162,7 @@ static int64_t due_at(struct control *control, const struct vault *vault,
 		since = layers->snapshots[0].created_at;
 	if (!strcmp(kept->state, "failed") && after > AGAIN_US)
 		after = AGAIN_US;
-	return since + after;
+	return since > now ? now : since + after;
 }
 
 static int take_int(void *data, const struct catalogue_row *row)
@@ -169,14 +172,14 @@ static int take_int(void *data, const struct catalogue_row *row)
 }
 
 static int64_t ask(struct control *control, const char *sql, const char *vault,
-		   const char *kind, int64_t since)
+		   const char *kind, int64_t from, int64_t to)
 {
 	int64_t n = 0;
 
 	catalogue_read(control->catalogue, sql,
 		       CATALOGUE_VALUES(catalogue_text(vault),
 					catalogue_text(kind),
-					catalogue_int(since)),
+					catalogue_int(from), catalogue_int(to)),
 		       take_int, &n, NULL);
 	return n;
 }
@@ -188,26 +191,27 @@ static int64_t ask(struct control *control, const char *sql, const char *vault,
 static bool is_given_up(struct control *control, const struct vault *vault,
 			const char *kind, int64_t since)
 {
-	int64_t recent = units_now_us() - AGAIN_US;
+	int64_t now = units_now_us(), recent = now - AGAIN_US;
 
-	if (since < recent)
+	/* Times in the future are of a clock that was wrong. */
+	if (since < recent || since > now)
 		since = recent;
-	if (since < control->started_at)
+	if (since < control->started_at && control->started_at <= now)
 		since = control->started_at;
 	return ask(control,
 		   "SELECT count(*) FROM job WHERE session = ?1 AND "
 		   "kind = ?2 AND (state = 'running' OR "
 		   "((state = 'cancelled' OR (state = 'failed' AND "
-		   "kind = 'digest')) AND ended_at > ?3))",
-		   vault->uuid, kind, since) > 0;
+		   "kind = 'digest')) AND ended_at > ?3 AND ended_at <= ?4))",
+		   vault->uuid, kind, since, now) > 0;
 }
 
 static bool is_any_at_work(struct control *control)
 {
 	return ask(control,
 		   "SELECT count(*) FROM job WHERE kind IN ('verify', "
-		   "'digest') AND state = 'running' AND ?1 = ?2 AND ?3 = 0",
-		   "", "", 0) > 0;
+		   "'digest') AND state = 'running' AND ?1 = ?2 AND ?3 = ?4",
+		   "", "", 0, 0) > 0;
 }
 
 /* --- joining ---------------------------------------------------------- */
@@ -217,6 +221,7 @@ static bool is_unused(struct control *control, const struct vault *vault,
 {
 	char folder[PATH_MAX], path[PATH_MAX];
 	struct stat st;
+	time_t age;
 
 	if (vault->started_at)
 		return false;
@@ -224,7 +229,11 @@ static bool is_unused(struct control *control, const struct vault *vault,
 	for (unsigned i = 0; i < layers->disk_count; i++) {
 		layers_path(folder,
 			    layers_find(layers, layers->disks[i].active), path);
-		if (stat(path, &st) || time(NULL) - st.st_mtime < UNUSED_S)
+		if (stat(path, &st))
+			return false;
+		/* In the future: of a clock that was wrong. */
+		age = time(NULL) - st.st_mtime;
+		if (age >= 0 && age < UNUSED_S)
 			return false;
 	}
 	return true;
@@ -325,7 +334,7 @@ static bool is_ending(struct upkeep *u)
 	return ending;
 }
 
-/* Returns when to look again. */
+/* Returns in how many us to look again. */
 static int64_t look(struct upkeep *u)
 {
 	bool at_work = is_any_at_work(u->control);
@@ -347,8 +356,19 @@ static int64_t look(struct upkeep *u)
 	json_decref(list);
 	/* The end of a job pokes. */
 	if (at_work || !next || next > now + LOOK_US || next <= now)
-		return now + LOOK_US;
-	return next;
+		return LOOK_US;
+	return next - now;
+}
+
+/* By the clock that nobody sets. */
+static void make_wake(pthread_cond_t *wake)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(wake, &attributes);
+	pthread_condattr_destroy(&attributes);
 }
 
 static void *work(void *data)
@@ -364,6 +384,7 @@ static void *work(void *data)
 		u->poked = false;
 		pthread_mutex_unlock(&u->lock);
 		next = look(u);
+		next += units_steady_us();
 		pthread_mutex_lock(&u->lock);
 		until.tv_sec = next / SECOND;
 		until.tv_nsec = next % SECOND * 1000;
@@ -398,7 +419,7 @@ int upkeep_new(struct upkeep **upkeep, struct control *control,
 		return error_set(error, -ENOMEM, "no memory");
 	u->control = control;
 	pthread_mutex_init(&u->lock, NULL);
-	pthread_cond_init(&u->wake, NULL);
+	make_wake(&u->wake);
 	r = read_hours(u, error);
 	if (!r) {
 		*upkeep = u;

@@ -291,6 +291,17 @@ verify_read_less()
 		jq -e '.layers == 1 and .bytes < 17000000'
 }
 ok "where it was" verify_read_less
+# A clock that was wrong, and has been set right since.
+sqlite3 "$state/catalog.db" "UPDATE verification SET at = at + 315360000000000"
+kill -9 "$daemon_pid"
+wait "$daemon_pid" 2>/dev/null
+daemon_start
+is_now()
+{
+	[ "$(ctl --json vault show slow | jq -r '.verification.at[:10]')" = \
+		"$(date -u +%F)" ]
+}
+ok "one of the future counts for nothing" wait_for 20 is_now
 ctl vault policy slow verify=off >/dev/null
 
 # What changes is found: small files of a snapshot, and a block of the disk.
@@ -355,8 +366,69 @@ ok "a start" ctl vault start two
 ctl vault stop --force two >/dev/null
 ok "and a verification work" ctl vault verify two --deep
 
-# What a snapshot of a running guest leaves is joined when nobody uses it.
+# What a verification that was interrupted leaves: good while nobody writes to
+# what it is of, and the clock is right.
 ctl vault policy two verify=off >/dev/null
+two=$(folder_of two)
+quiet()
+{
+	[ "$(sqlite3 "$state/catalog.db" "SELECT count(*) FROM job \
+		WHERE state = 'running'")" = 0 ]
+}
+finds_it()
+{
+	is_refused 'sda.qcow2 has changed' ctl vault verify two --deep
+}
+wait_for 20 quiet
+touch "$two/digests/sda.qcow2.checked"
+flip
+ok "a layer that was written to after it was checked is read" finds_it
+touch -d 'next year' "$two/digests/sda.qcow2.checked"
+ok "and one that is to be checked next year" finds_it
+flip
+{
+	head -c 32 "$two/digests/sda.qcow2.tree"
+	head -c 32 /dev/zero
+	tail -c +65 "$two/digests/sda.qcow2.tree" | head -c 640
+} >"$two/digests/sda.qcow2.part"
+flip
+ok "so are blocks that were read before" finds_it
+flip
+printf X | dd status=none conv=notrunc of="$two/disks/sda.qcow2"
+no_image()
+{
+	is_refused 'disks/sda.qcow2 .*not' ctl vault verify two --deep &&
+		ctl --json vault show two |
+		jq -e '.verification.state == "damaged"' &&
+		sqlite3 "$state/catalog.db" "SELECT result FROM job \
+			WHERE kind = 'verify' ORDER BY seq DESC LIMIT 1" |
+		jq -e '.layers > 1'
+}
+ok "an image that is none any more is damage, and the rest is read" no_image
+printf Q | dd status=none conv=notrunc of="$two/disks/sda.qcow2"
+ok "with its head again all is well" ctl vault verify two --deep
+
+# A join that was cut when it was all but decided, and goes the other way.
+ok "a vault with layers to join" ctl vault create joined --memory 64M \
+	--cpus 1 --disk "$images/slow.qcow2"
+joined=$(folder_of joined)
+for name in a b c; do
+	snapshot joined create $name >/dev/null
+	qemu-io -f qcow2 -c "write -P 7 1M 64k" "$(active joined sda)" >/dev/null
+done
+cut_join()
+{
+	(cd "$joined/disks" && qemu-img commit -q -d layer-2.qcow2 &&
+		qemu-img rebase -q -u -b layer-1.qcow2 -F qcow2 layer-3.qcow2 &&
+		head -c 4194304 /dev/urandom >>layer-2.qcow2)
+}
+ok "is cut" cut_join
+snapshot joined delete b --yes >/dev/null
+ok "and leaves good images" sh -c "cd '$joined/disks' &&
+	[ ! -e layer-1.qcow2 ] && qemu-img check -q layer-3.qcow2 &&
+	qemu-io -r -f qcow2 -c 'read -P 7 1M 64k' layer-3.qcow2"
+
+# What a snapshot of a running guest leaves is joined when nobody uses it.
 layers()
 {
 	jq '.layers | length' "$state/vaults/$(basename "$two")/disks/layers.json"
