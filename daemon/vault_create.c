@@ -140,12 +140,21 @@ int vault_insert(struct control *control, const char *name, const char *uuid,
 				 catalogue_int(units_now_us())),
 		NULL, NULL, error);
 
-	if (r == -EEXIST)
+	struct vault other;
+
+	if (r != -EEXIST)
+		return r < 0 ? (int)r : 0;
+	if (vault_find_uuid(control, uuid, &other, NULL))
 		return error_set(error, -EEXIST,
 				 "there is a vault \"%s\" already: choose "
 				 "another name",
 				 name);
-	return r < 0 ? (int)r : 0;
+	error_set(error, -EEXIST,
+		  "this machine is here already, as vault \"%s\": delete that "
+		  "one first",
+		  other.name);
+	vault_release(&other);
+	return -EEXIST;
 }
 
 int vault_mark_ready(struct control *control, const char *uuid, json_t *spec,
