@@ -293,6 +293,8 @@ int disk_create(const char *path, uint64_t virtual_size, struct error *error)
 	result = qemu_img((char *[]){"qemu-img", "create", "-q", "-f", "qcow2",
 				     name, size, NULL},
 			  &text, error);
+	if (result == 0)
+		result = disk_sync(path, error);
 	if (result < 0) {
 		error_prefix(error, "cannot make the image %s", path);
 		unlink(path);

@@ -69,6 +69,23 @@ int folder_sync(const char *path, struct error *error)
 	return r ? error_errno(error, r, "can't sync %s", path) : 0;
 }
 
+static int sync_one(const char *path, const struct stat *st, int type,
+		    struct FTW *ftw)
+{
+	(void)st;
+	(void)ftw;
+	return type == FTW_D ? folder_sync(path, NULL) : 0;
+}
+
+int folder_sync_all(const char *path, struct error *error)
+{
+	int r = nftw(path, sync_one, 16, FTW_PHYS);
+
+	return r ? error_errno(error, r < -1 ? -r : errno, "can't sync %s",
+			       path)
+		 : 0;
+}
+
 static int write_all(int fd, const char *data, size_t size)
 {
 	while (size) {

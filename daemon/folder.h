@@ -30,5 +30,7 @@ int folder_read(const char *path, size_t max, char **text, struct error *error);
 
 /* Makes entries of a folder last (fsync). */
 int folder_sync(const char *path, struct error *error);
+/* The same of it and all folders below. */
+int folder_sync_all(const char *path, struct error *error);
 
 #endif

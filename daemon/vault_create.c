@@ -157,6 +157,19 @@ int vault_insert(struct control *control, const char *name, const char *uuid,
 	return -EEXIST;
 }
 
+/* Its files were, each when it was written. */
+static int make_last(struct control *control, const char *uuid,
+		     struct error *error)
+{
+	char path[PATH_MAX];
+	int r;
+
+	vault_path(control, uuid, NULL, path);
+	r = folder_sync_all(path, error);
+	*strrchr(path, '/') = '\0';
+	return r ? r : folder_sync(path, error);
+}
+
 int vault_mark_ready(struct control *control, const char *uuid, json_t *spec,
 		     struct error *error)
 {
@@ -166,6 +179,11 @@ int vault_mark_ready(struct control *control, const char *uuid, json_t *spec,
 	json_decref(spec);
 	if (!text)
 		return error_set(error, -EINVAL, "os or iso is not UTF-8");
+	r = make_last(control, uuid, error);
+	if (r) {
+		free(text);
+		return (int)r;
+	}
 	r = catalogue_write(
 		control->catalogue,
 		"UPDATE vault SET ready = 1, spec = ? "

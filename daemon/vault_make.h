@@ -60,7 +60,7 @@ void vault_fetch_resume(struct control *control);
 /* Takes away what it keeps of a vault that is whole. */
 void vault_fetch_clean(struct control *control, const char *uuid);
 
-/* It is whole. Takes spec: what its definition does not say. */
+/* It is whole, and lasting. Takes spec: what its definition does not say. */
 int vault_mark_ready(struct control *control, const char *uuid, json_t *spec,
 		     struct error *error);
 

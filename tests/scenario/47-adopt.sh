@@ -171,6 +171,9 @@ ok "a second daemon takes over the same machine, its disk in place" sh -c "
 	sed -e 's/player\\.qcow2/twin.qcow2/' -e 's/gone\\.iso/twin.iso/' \
 		'$work/player.xml' >'$work/twin.xml'"
 ok "the second daemon is there" second
+ok "a machine is adopted once, by whatever name" is_refused \
+	'here already, as vault "player"' \
+	ctl vault adopt "$work/twin.xml" --in-place
 ok "it has the machine as well" twin vault adopt "$work/twin.xml" --in-place
 twin_refused()
 {
