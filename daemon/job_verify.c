@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/attach.h"
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/digest.h"
@@ -172,6 +173,8 @@ static int start(struct jobs *jobs, const struct job_work_kind *kind,
 	v->verify = kind == &verify_kind;
 	v->background = background;
 	r = vault_find(v->control, name, &v->vault, error);
+	if (!r)
+		r = attach_refuse(&v->vault, error);
 	if (!r)
 		r = check(v->control, &v->vault, error);
 	if (r) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/attach.h"
 #include "daemon/control.h"
 #include "daemon/event.h"
 #include "daemon/job.h"
@@ -55,7 +56,9 @@ int operation_snapshot_list(struct control *control,
 
 	if (r)
 		return r;
-	r = snapshot_list(control, &vault, &answer->json, error);
+	r = attach_refuse(&vault, error);
+	if (!r)
+		r = snapshot_list(control, &vault, &answer->json, error);
 	vault_release(&vault);
 	return r;
 }

@@ -108,6 +108,10 @@ ok "they are shown as attached, and running" \
 	END"
 ok "start is not for them" says 'kept elsewhere' ctl vault start tcp
 ok "nor stop" says 'kept elsewhere' ctl vault stop --force tcp
+ok "nor a list of snapshots" says 'kept elsewhere' \
+	ctl vault snapshot tcp list
+ok "nor what would verify them" says 'kept elsewhere' \
+	ctl vault verify tcp --deep
 ok "nor a window" says 'kept elsewhere' ctl vault network tcp on --for 1m
 
 # watched NAME: a client sees a picture, and the session is recorded.
