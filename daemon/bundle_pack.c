@@ -90,7 +90,8 @@ static int follow(struct walk *w, const char *path, const char *link,
 				 link);
 	if (!realpath(link, target))
 		return error_errno(error, errno,
-				   "can't read what %s leads to", link);
+				   "can't read what %s leads to; put it back",
+				   link);
 	return add(w, path, target, error);
 }
 
@@ -324,7 +325,7 @@ int bundle_pack_make(struct bundle_pack **result, const char *folder,
 	struct bundle_pack *pack = calloc(1, sizeof(*pack));
 	struct walk w = {
 		.folder = folder, .layers = layers, .snapshot = snapshot};
-	int r = 0;
+	int r;
 
 	*result = NULL;
 	if (!pack) {
@@ -332,16 +333,7 @@ int bundle_pack_make(struct bundle_pack **result, const char *folder,
 		return error_set(error, -ENOMEM, "no memory");
 	}
 	pack->plan = meta;
-	for (unsigned i = 0; !r && i < layers->layer_count; i++)
-		if (layers->layers[i].is_named)
-			r = error_set(error, -EINVAL,
-				      "its definition names the disk %s "
-				      "outside of the vault: delete the "
-				      "snapshots and the vault, and adopt the "
-				      "machine again",
-				      layers->layers[i].place);
-	if (!r)
-		r = make(pack, &w, error);
+	r = make(pack, &w, error);
 	for (size_t i = 0; i < w.count; i++) {
 		free(w.list[i].path);
 		free(w.list[i].from);

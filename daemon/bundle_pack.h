@@ -25,8 +25,8 @@ struct bundle_pack {
 /*
  * meta: a plan without files; it is taken. layers: what the vault had at the
  * moment of the export. snapshot: of a running guest the one that holds that
- * moment (then nvram/ and tpm/ are its), else NULL. -EINVAL when the
- * definition names a disk outside, or there is what no vault has.
+ * moment (then nvram/ and tpm/ are its), else NULL. -EINVAL when there is
+ * what no vault has.
  */
 int bundle_pack_make(struct bundle_pack **pack, const char *folder,
 		     struct bundle_plan *meta, const struct layers *layers,

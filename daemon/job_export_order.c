@@ -267,11 +267,20 @@ static int judge_disks(const struct layers *layers, struct error *error)
 	struct disk_info info;
 	int r = 0;
 
-	for (unsigned i = 0; !r && i < layers->layer_count; i++)
-		if (layers->layers[i].place[0])
-			r = disk_inspect_as(layers->layers[i].place,
-					    layers->layers[i].format, &info,
+	for (unsigned i = 0; !r && i < layers->layer_count; i++) {
+		const struct layer *layer = &layers->layers[i];
+
+		if (layer->is_named)
+			r = error_set(error, -EINVAL,
+				      "its definition names the disk %s "
+				      "outside of the vault: delete the "
+				      "snapshots and the vault, and adopt the "
+				      "machine again",
+				      layer->place);
+		else if (layer->place[0])
+			r = disk_inspect_as(layer->place, layer->format, &info,
 					    error);
+	}
 	return r;
 }
 
@@ -284,11 +293,11 @@ static int pack(struct export_job *e, struct error *error)
 	if (!r && !plan)
 		r = error_set(error, -ENOMEM, "no memory");
 	if (!r)
-		r = judge(e, plan, error);
-	if (!r)
 		r = snapshot_layers(e->control, &e->vault, &layers, error);
 	if (!r)
 		r = judge_disks(layers, error);
+	if (!r)
+		r = judge(e, plan, error);
 	if (!r && plan->running)
 		r = take_snapshot(e, error);
 	if (r) {

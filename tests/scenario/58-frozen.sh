@@ -217,6 +217,21 @@ ok "with the snapshot" snapshot place revert two
 ok "as it was" both_hold place 2 12
 ok "all of it verifies" ctl vault verify place --deep
 
+# In the way of a version that named such disks by their paths.
+adopt old 5a6b7c8d-0000-4000-8000-000000000003 --in-place >/dev/null
+old=$(folder_of old)
+sed -i -e "s|$old/disks/sda.qcow2|$images/old.qcow2|" \
+	-e "s|$old/disks/sdb.raw|$images/old.raw|" "$old/domain.xml"
+rm "$old"/disks/sd*
+put old sda 1 && put old sdb 11
+ok "disks that the definition names by their paths" snapshot old create one
+put old sda 2 && put old sdb 12
+ok "can be reverted" snapshot old revert one
+ok "to what they were" both_hold old 1 11
+ok "but not exported" is_refused 'names the disk .*old.qcow2.*adopt' \
+	ctl vault export old "$work/old.mvault"
+ctl vault delete old --yes >/dev/null
+
 # Compressed: read through qemu-nbd, slowly; the daemon is killed meanwhile.
 qemu-img convert -c -O qcow2 "$lesson" "$images/slow.qcow2"
 daemon_stop
