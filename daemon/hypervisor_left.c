@@ -85,32 +85,6 @@ static void end_process(const char *file, const char *program, int signal,
 		kill((pid_t)pid, signal);
 }
 
-/*
- * Its TPM waits for it, and holds the lock on the TPM's state. Of a guest's
- * name libvirt takes 20 bytes there.
- */
-static void end_tpm(const char *root, const char *name)
-{
-	char folder[PATH_MAX], path[2 * PATH_MAX], end[48];
-	struct dirent *entry;
-	DIR *list;
-
-	snprintf(folder, sizeof(folder), "%s/run/swtpm", root);
-	snprintf(end, sizeof(end), "-%.20s-swtpm.pid", name);
-	list = opendir(folder);
-	while (list && (entry = readdir(list))) {
-		size_t at = strspn(entry->d_name, "0123456789");
-
-		if (strcmp(entry->d_name + at, end) != 0)
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-		end_process(path, "swtpm", SIGTERM, root);
-		unlink(path);
-	}
-	if (list)
-		closedir(list);
-}
-
 /* libvirt notes a guest before its QEMU is there: process 0. */
 static bool is_unborn(const char *path)
 {
@@ -151,11 +125,107 @@ static void drop_unborn(const char *root)
 			 entry->d_name);
 		log_info("the start of guest %s was cut; it is forgotten",
 			 name);
-		end_tpm(root, name);
 		unlink(path);
 	}
 	if (list)
 		closedir(list);
+}
+
+/* Whether a note is of the guest with that number; yes if it can't be read. */
+static bool has_number(const char *path, long number)
+{
+	const char *id;
+	char *text;
+	bool same;
+
+	if (folder_read(path, STATUS_MOST, &text, NULL))
+		return true;
+	id = strstr(text, "<domain ");
+	id = id ? strstr(id, " id='") : NULL;
+	same = id && strtol(id + strlen(" id='"), NULL, 10) == number;
+	free(text);
+	return same;
+}
+
+/* Whether libvirt has noted a guest whose name begins so. */
+static bool is_noted(const char *root, long number, const char *name,
+		     size_t length)
+{
+	char folder[PATH_MAX], path[2 * PATH_MAX];
+	struct dirent *entry;
+	bool noted = false;
+	DIR *list;
+
+	snprintf(folder, sizeof(folder), "%s/run/qemu", root);
+	list = opendir(folder);
+	while (list && !noted && (entry = readdir(list))) {
+		size_t n = strlen(entry->d_name);
+
+		if (n < length + 4 || strncmp(entry->d_name, name, length) ||
+		    strcmp(entry->d_name + n - 4, ".xml"))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		noted = has_number(path, number);
+	}
+	if (list)
+		closedir(list);
+	return noted;
+}
+
+/*
+ * TPMs that no QEMU has come to, nor will: libvirt starts them before it notes
+ * the guest, and calls them by its number and 20 bytes of its name.
+ */
+static void end_tpms(const char *root)
+{
+	static const char end[] = "-swtpm.pid";
+	char folder[PATH_MAX], path[2 * PATH_MAX];
+	struct dirent *entry;
+	DIR *list;
+
+	snprintf(folder, sizeof(folder), "%s/run/swtpm", root);
+	list = opendir(folder);
+	while (list && (entry = readdir(list))) {
+		char *name;
+		long number = strtol(entry->d_name, &name, 10);
+		size_t n = strlen(name);
+
+		if (*name != '-' || n <= strlen(end) + 1 ||
+		    strcmp(name + n - strlen(end), end) ||
+		    is_noted(root, number, name + 1, n - strlen(end) - 1))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		end_process(path, "swtpm", SIGTERM, root);
+		unlink(path);
+	}
+	if (list)
+		closedir(list);
+}
+
+static bool runs(const char *program, const char *root)
+{
+	DIR *list = opendir("/proc");
+	struct dirent *entry;
+	bool found = false;
+
+	while (list && !found && (entry = readdir(list))) {
+		long pid = strtol(entry->d_name, NULL, 10);
+
+		found = pid > 1 && is_ours(pid, program, root);
+	}
+	if (list)
+		closedir(list);
+	return found;
+}
+
+/*
+ * The first state of a TPM is being made, and will be the guest's: a start
+ * would find it locked, and half made.
+ */
+static void await_setups(const char *root)
+{
+	for (unsigned i = 0; i < 200 && runs("swtpm_setup", root); i++)
+		usleep(50000);
 }
 
 /* QEMUs that libvirt was asking what they can do; they have no guest. */
@@ -185,6 +255,8 @@ int hypervisor_left_clean(const char *root, struct error *error)
 
 	if (result == 0) {
 		drop_unborn(root);
+		end_tpms(root);
+		await_setups(root);
 		end_questioned(root);
 	}
 	return result;

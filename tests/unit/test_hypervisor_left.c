@@ -37,8 +37,8 @@ static int is_there(const char *root, const char *name)
 	return access(path, F_OK) == 0;
 }
 
-/* A program of that name that waits; returns when it is that. */
-static pid_t start(const char *program, const char *argument)
+/* A program of that name that does so; returns when it is that. */
+static pid_t run(const char *program, const char *script, const char *argument)
 {
 	int ends[2];
 	char byte;
@@ -48,7 +48,7 @@ static pid_t start(const char *program, const char *argument)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		execlp("sh", program, "-c", "sleep 60; true", argument, NULL);
+		execlp("sh", program, "-c", script, argument, NULL);
 		_exit(127);
 	}
 	close(ends[1]);
@@ -57,18 +57,29 @@ static pid_t start(const char *program, const char *argument)
 	return pid;
 }
 
+static pid_t start(const char *program, const char *argument)
+{
+	return run(program, "sleep 60; true", argument);
+}
+
+static void make_folder(const char *root, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	assert_int_equal(folder_make_all(path, 0700, NULL), 0);
+}
+
 static void test_clean(void **data)
 {
-	char root[] = "/tmp/mvm.root.XXXXXX", path[256], number[16];
+	char root[] = "/tmp/mvm.root.XXXXXX", number[16];
 	pid_t mine, other, asked;
 	int status;
 
 	(void)data;
 	assert_non_null(mkdtemp(root));
-	snprintf(path, sizeof(path), "%s/run/qemu", root);
-	assert_int_equal(folder_make_all(path, 0700, NULL), 0);
-	snprintf(path, sizeof(path), "%s/run/swtpm", root);
-	assert_int_equal(folder_make_all(path, 0700, NULL), 0);
+	make_folder(root, "run/qemu");
+	make_folder(root, "run/swtpm");
 	write_file(root, "run/qemu/012345678901234567-12345.xml",
 		   "<!-- pid='7' -->\n<domstatus state='paused' "
 		   "reason='starting up' pid='0'>\n</domstatus>");
@@ -80,8 +91,7 @@ static void test_clean(void **data)
 	write_file(root, "run/swtpm/3-012345678901234567-1-swtpm.pid", number);
 	snprintf(number, sizeof(number), "%d", other);
 	write_file(root, "run/swtpm/2-012345678901234567-1-swtpm.pid", number);
-	snprintf(path, sizeof(path), "%s/lib/qemu/qmp-A1B2C3", root);
-	assert_int_equal(folder_make_all(path, 0700, NULL), 0);
+	make_folder(root, "lib/qemu/qmp-A1B2C3");
 	asked = start("qemu-system-x86_64", root);
 	snprintf(number, sizeof(number), "%d", asked);
 	write_file(root, "lib/qemu/qmp-A1B2C3/qmp.pid", number);
@@ -101,9 +111,71 @@ static void test_clean(void **data)
 	folder_remove(root, NULL);
 }
 
+/* The TPM of a guest, which libvirt calls by a name and a number. */
+static pid_t start_tpm(const char *root, const char *file)
+{
+	pid_t pid = start("swtpm", root);
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", pid);
+	write_file(root, file, number);
+	return pid;
+}
+
+static void test_tpms(void **data)
+{
+	static const char *const files[] = {
+		"run/swtpm/1-two-swtpm.pid", "run/swtpm/7-two-swtpm.pid",
+		"run/swtpm/7-one-swtpm.pid", "run/swtpm/8-spoiled-swtpm.pid"};
+	char root[] = "/tmp/mvm.root.XXXXXX";
+	pid_t pids[4];
+	int status;
+
+	(void)data;
+	assert_non_null(mkdtemp(root));
+	make_folder(root, "run/qemu");
+	make_folder(root, "run/swtpm");
+	make_folder(root, "run/qemu/spoiled.xml");
+	write_file(root, "run/qemu/two.xml",
+		   "<domstatus state='running' pid='9'>\n"
+		   "<domain type='kvm' id='7'>");
+	for (unsigned i = 0; i < 4; i++)
+		pids[i] = start_tpm(root, files[i]);
+	assert_int_equal(hypervisor_left_clean(root, NULL), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		int known = i % 2;
+
+		if (known)
+			kill(pids[i], SIGKILL);
+		waitpid(pids[i], &status, 0);
+		assert_int_equal(WTERMSIG(status), known ? SIGKILL : SIGTERM);
+		assert_int_equal(is_there(root, files[i]), known);
+	}
+	folder_remove(root, NULL);
+}
+
+/* A TPM is made to its end before anybody can start its guest. */
+static void test_setup(void **data)
+{
+	char root[] = "/tmp/mvm.root.XXXXXX", path[64];
+	pid_t pid;
+	int status;
+
+	(void)data;
+	assert_non_null(mkdtemp(root));
+	snprintf(path, sizeof(path), "%s/done", root);
+	pid = run("swtpm_setup", "sleep 0.3; : >\"$0\"", path);
+	assert_int_equal(hypervisor_left_clean(root, NULL), 0);
+	assert_true(is_there(root, "done"));
+	waitpid(pid, &status, 0);
+	folder_remove(root, NULL);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_clean)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_clean),
+					   cmocka_unit_test(test_tpms),
+					   cmocka_unit_test(test_setup)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
