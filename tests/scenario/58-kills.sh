@@ -3,12 +3,14 @@
 # in the new one, nothing is left over, and it starts. (55-snapshot.sh does
 # some of it to the player's vault.) ONLY="OPERATION..." does these only.
 #
-# A moment lies anywhere in the time that the operation takes when it is not
-# disturbed, as it was measured in the beginning.
+# Every third round of an operation, and every start, is of a vault with UEFI
+# and a TPM, whose disk, variables and TPM must be of one state. A moment lies
+# anywhere in the time that the operation takes when it is not disturbed, as it
+# was measured before the first of its rounds.
 . "$SRCDIR/tests/scenario/lib.sh"
 . "$SRCDIR/tests/scenario/lib_keep.sh"
 
-rounds=${ROUNDS:-8}
+rounds=${ROUNDS:-7}
 echo "# SEED=$seed ROUNDS=$rounds"
 
 # --- the operations: what to prepare, what to run, what it makes of a picture
@@ -23,6 +25,29 @@ step()
 {
 	number=$((number + 1))
 	tiny_write "$folder" $number
+}
+
+create()
+{
+	case $kind in
+	uefi) tiny_create_uefi "$1" ;;
+	*) tiny_create "$1" ;;
+	esac
+}
+
+# A guest that runs changes its variables and its TPM's state.
+start()
+{
+	ran=1
+	ctl vault start "$vault"
+}
+
+# another NAME: a new vault takes the other's place.
+another()
+{
+	vault=$1
+	! ctl vault show "$1" 2>/dev/null || ctl vault delete "$1" --yes &&
+		create "$1" && folder=$(folder_of "$1")
 }
 
 # There is one to go back to, and not more than a few.
@@ -55,7 +80,7 @@ after_create()
 # Of a guest that runs; QEMU may be killed as well.
 prepare_running()
 {
-	some_snapshots && step && ctl vault start "$vault"
+	some_snapshots && step && start
 }
 run_running()
 {
@@ -98,14 +123,13 @@ after_delete()
 # A vault that has no seal yet, or one that gets another.
 prepare_seal()
 {
-	vault=sealed
+	vault=sealed-$kind
 	if ctl vault show $vault; then
 		folder=$(folder_of $vault)
 		chance 2
 		[ "$chance" = 0 ] || [ ! -e "$folder/seal" ] || return 0
-		ctl vault delete $vault --yes || return 1
 	fi
-	tiny_create $vault && folder=$(folder_of $vault) && step
+	another $vault && step
 }
 run_seal()
 {
@@ -132,7 +156,7 @@ prepare_export()
 {
 	some_snapshots && step && rm -f "$work/tiny.mvault" || return 1
 	chance 2
-	[ "$chance" = 0 ] || ctl vault start $vault
+	[ "$chance" = 0 ] || start
 }
 run_export()
 {
@@ -158,17 +182,14 @@ finish_export()
 	# What was finished, but not to the last of its traces.
 	[ ! -e "$folder/export" ] ||
 		{ run_export && [ ! -e "$folder/export" ]; } || return 1
-	picture "$folder" | sort | diff "$work/old" -
+	is_old
 }
 
 # It moves to the other host, and is then there, and here no more.
 prepare_move()
 {
-	vault=mover
 	rm -f "$work/mover.mvault"
-	! ctl vault show mover 2>/dev/null || ctl vault delete mover --yes ||
-		return 1
-	tiny_create $vault && folder=$(folder_of $vault) && step
+	another mover && step
 }
 run_move()
 {
@@ -177,8 +198,9 @@ run_move()
 finish_move()
 {
 	outcome=old
-	if ctl vault start $vault; then
-		ended || return 1
+	is_old || return 1
+	if start; then
+		ended && picture "$folder" | sort >"$work/old" || return 1
 	else
 		outcome=new
 	fi
@@ -189,9 +211,8 @@ finish_move()
 	ctl vault delete $vault --yes || return 1
 	host second
 	ctl vault import "$work/mover.mvault" &&
-		picture "$(folder_of mover)" | sort | diff "$work/old" - &&
-		is_whole mover && starts mover &&
-		ctl vault delete mover --yes
+		folder=$(folder_of mover) && is_old && is_whole mover &&
+		starts mover && ctl vault delete mover --yes
 	moved=$?
 	host first
 	return $moved
@@ -206,7 +227,7 @@ prepare_import()
 }
 run_import()
 {
-	ctl vault import "$work/bundle.mvault" --name copy
+	ctl vault import "$work/$kind.mvault" --name copy
 }
 finish_import()
 {
@@ -220,9 +241,36 @@ finish_import()
 		return 1
 	}
 	folder=$(folder_of copy)
-	picture "$folder" | sort | diff "$work/bundle.picture" - || return 1
+	cp "$work/$kind.picture" "$work/old"
+	is_old || return 1
 	! ctl vault start copy && ctl vault restore copy --yes \
 		--statement "the other one is retired"
+}
+
+# Its first start; every other time with a TPM that has no state yet, and gets
+# it from libvirt.
+prepare_start()
+{
+	chance 2
+	new_tpm=$chance
+	ran=1
+	another starter && step || return 1
+	[ "$new_tpm" = 0 ] || rm -r "$folder/tpm/tpm2"
+}
+run_start()
+{
+	start
+}
+# It starts at once, whatever of the first start is still about.
+finish_start()
+{
+	outcome=old
+	[ "$(qemu_count)" = 0 ] || {
+		outcome=new
+		ended || return 1
+	}
+	[ "$new_tpm" = 1 ] || is_old || return 1
+	starts $vault && [ -s "$folder/tpm/tpm2/$tpm_file" ]
 }
 
 # --- killing -----------------------------------------------------------------
@@ -232,6 +280,7 @@ victims()
 {
 	case $1 in
 	running | seal) echo daemon qemu ;;
+	start) echo daemon daemon qemu ;;
 	export) echo daemon job job qemu ;;
 	move | import) echo daemon job ;;
 	*) echo daemon ;;
@@ -267,16 +316,24 @@ kill_one()
 	fi
 }
 
-# undisturbed OPERATION: how long it takes; sets length_OPERATION.
-undisturbed()
+prepare()
 {
+	vault=tiny-$kind
+	folder=$(folder_of $vault)
+	ran=
 	"prepare_$1" >"$work/prepare" 2>&1 || {
 		cat "$work/prepare"
 		return 1
 	}
+}
+
+# undisturbed OPERATION: how long it takes; sets length_OPERATION_KIND.
+undisturbed()
+{
+	prepare "$1" || return 1
 	begin=$(now_ms)
 	"run_$1" || return 1
-	eval "length_$1=$(($(now_ms) - begin))"
+	eval "length_$1_$kind=$(($(now_ms) - begin))"
 	ended
 	host first
 }
@@ -298,7 +355,7 @@ is_stopped()
 # disturbed OPERATION: kills somebody in it; sets $moment and $killed.
 disturbed()
 {
-	eval "length=\$length_$1"
+	eval "length=\$length_$1_$kind"
 	chance $((length * 11 / 10 + 1))
 	moment=$chance
 	one_of $(victims "$1")
@@ -313,13 +370,18 @@ disturbed()
 	pause_ms "$moment"
 	# The time that it takes depends on what else the machine does.
 	if kill -0 $running 2>/dev/null; then
-		eval "length_$1=\$((length * 21 / 20 + 1))"
+		eval "length_$1_$kind=\$((length * 21 / 20 + 1))"
 	else
-		eval "length_$1=\$((length * 9 / 10))"
+		eval "length_$1_$kind=\$((length * 9 / 10))"
 	fi
 	kill_one "$victim"
 	wait $running
 	[ -n "$daemon_pid" ] || daemon_start
+}
+
+is_old()
+{
+	picture "$folder" | sort | diff "$work/old" -
 }
 
 # The picture is the old one or the new one; sets $outcome.
@@ -349,7 +411,7 @@ is_as_sealed()
 decide()
 {
 	case $1 in
-	export | move | import) "finish_$1" ;;
+	export | move | import | start) "finish_$1" ;;
 	running) ended && old_or_new "$1" ;;
 	*) old_or_new "$1" ;;
 	esac
@@ -367,15 +429,10 @@ check()
 
 round_of()
 {
-	vault=tiny
-	folder=$tiny
 	outcome=unknown
 	killed=nobody
 	moment=0
-	"prepare_$1" >"$work/prepare" 2>&1 || {
-		cat "$work/prepare"
-		return 1
-	}
+	prepare "$1" || return 1
 	chosen=$one
 	[ "$1" = import ] || {
 		snapshots >"$work/names"
@@ -398,32 +455,37 @@ ok "what was left of an import when it was done is taken away" \
 	[ -z "$(ls "$state/import")" ]
 host first
 daemon_start || bail "the daemon did not start"
-vault=tiny
-ok "a vault is made" tiny_create $vault || finish
-folder=$(folder_of $vault)
-tiny=$folder
 number=1
 outcome=unknown
-operations="create running revert delete seal export move import"
-prepare_create && run_create && step || bail "no snapshot"
-ok "a bundle is made" ctl vault export $vault "$work/bundle.mvault" || finish
-picture "$folder" | sort >"$work/bundle.picture"
-for operation in $operations; do
-	vault=tiny
-	folder=$tiny
-	ok "$operation, undisturbed" undisturbed "$operation" || finish
-	eval "echo \"# takes \$length_$operation ms\""
+operations="create running revert start export seal move import delete"
+for kind in bios uefi; do
+	vault=tiny-$kind
+	ran=
+	ok "a vault is made, $kind" create $vault || finish
+	folder=$(folder_of $vault)
+	prepare_create && run_create && step || bail "no snapshot"
+	ok "a bundle is made" ctl vault export $vault "$work/$kind.mvault" ||
+		finish
+	picture "$folder" | sort >"$work/$kind.picture"
 done
 
 round=0
 while [ "$round" -lt "$rounds" ]; do
 	round=$((round + 1))
 	set -- ${ONLY:-$operations}
+	kind=bios
+	[ $(((round % $# + round / $#) % 3)) != 1 ] || kind=uefi
 	shift $((round % $#))
-	ok "round $round: $1" round_of "$1"
+	[ "$1" != start ] || kind=uefi
+	eval "length=\${length_$1_$kind:-}"
+	[ -n "$length" ] || {
+		ok "$1 $kind, undisturbed" undisturbed "$1" || finish
+		eval "echo \"# takes \$length_$1_$kind ms\""
+	}
+	ok "round $round: $1 $kind" round_of "$1"
 	failed=$?
-	echo "# $1: $killed killed after $moment ms: $outcome"
-	echo "$1 $killed $outcome" >>"$work/outcomes"
+	echo "# $1 $kind: $killed killed after $moment ms: $outcome"
+	echo "$1 $kind $killed $outcome" >>"$work/outcomes"
 	[ $failed = 0 ] || finish
 done
 sort "$work/outcomes" | uniq -c | sed 's/^/# /'

@@ -102,13 +102,26 @@ tiny_disk()
 	rm "$1.data"
 }
 
-# tiny_create NAME: of a copy of tiny_disk's.
+# tiny_create NAME [OPTION...]: of a copy of tiny_disk's.
 tiny_create()
 {
 	[ -f "$work/tiny.qcow2" ] || tiny_disk "$work/tiny.qcow2"
-	ctl vault create "$1" --memory 64M --cpus 1 \
+	ctl vault create "$@" --memory 64M --cpus 1 \
 		--disk "$work/tiny.qcow2" &&
 		tiny_write "$(folder_of "$1")" 1
+}
+
+# tiny_create_uefi NAME: with UEFI and a TPM that has been used.
+tiny_create_uefi()
+{
+	[ -d "$work/tpm2" ] || {
+		mkdir "$work/tpm2" &&
+			swtpm_setup --tpm2 --tpmstate "$work/tpm2" || return 1
+	}
+	tiny_create "$1" --memory 256M --firmware uefi --tpm &&
+		made=$(folder_of "$1") && mkdir -p "$made/tpm/tpm2" &&
+		cp "$work/tpm2/$tpm_file" "$made/tpm/tpm2" &&
+		tiny_write "$made" 1
 }
 
 # active_layer FOLDER: the image that the guest writes to.
@@ -121,12 +134,37 @@ active_layer()
 	fi
 }
 
-# tiny_write FOLDER NUMBER: as a guest that runs would, to disk and variables.
+# Eight bytes of the firmware's variables (of their spare block) and of the
+# TPM's state (of its seeds) that stay as they are while guests run. All else
+# there changes as soon as one does.
+vars_mark=540664
+tpm_mark=600
+tpm_file=tpm2-00.permall
+
+# mark FILE AT NUMBER: if there is the file.
+mark()
+{
+	[ ! -e "$1" ] || printf %08d "$3" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+# marked FILE AT: its number, and a digest of the file unless a guest $ran.
+ran=
+marked()
+{
+	[ -e "$1" ] || return 0
+	dd if="$1" bs=1 skip="$2" count=8 status=none
+	[ -n "$ran" ] || sha256sum <"$1" | cut -c 1-16
+}
+
+# tiny_write FOLDER NUMBER: as a guest that runs would, to disk, variables and
+# TPM.
 tiny_write()
 {
 	qemu-io -f qcow2 -c "write -P $(($2 % 256)) 20M 64k" \
 		"$(active_layer "$1")" >"$work/qemu-io" || return 1
 	echo "$2" >"$1/nvram/number"
+	mark "$1/nvram/vars.fd" $vars_mark "$2" &&
+		mark "$1/tpm/tpm2/$tpm_file" $tpm_mark "$2"
 }
 
 # --- whether a vault is whole -----------------------------------------------
@@ -138,9 +176,12 @@ content()
 		sha256sum <"$work/content.raw" | cut -c 1-16
 }
 
+# variables FOLDER: a vault's or a snapshot's, and the TPM's state.
 variables()
 {
-	cat "$1/number" 2>/dev/null || echo none
+	cat "$1/nvram/number" 2>/dev/null || echo none
+	marked "$1/nvram/vars.fd" $vars_mark
+	marked "$1/tpm/tpm2/$tpm_file" $tpm_mark
 }
 
 # picture FOLDER: all that a vault is, one thing on a line. Two pictures that
@@ -148,15 +189,15 @@ variables()
 picture()
 {
 	echo "definition $(sha256sum <"$1/domain.xml" | cut -c 1-16)"
-	echo "active $(content "$(active_layer "$1")") $(variables "$1/nvram")"
+	echo "active" $(content "$(active_layer "$1")") $(variables "$1")
 	[ ! -e "$1/fingerprint.json" ] ||
 		jq -r '"seal \(.epoch) \(.digest)"' "$1/fingerprint.json"
 	[ ! -f "$1/disks/layers.json" ] ||
 		jq -r '.snapshots[] | "\(.name) \(.layers[0])"' \
 			"$1/disks/layers.json" | sort |
 		while read -r name layer; do
-			echo "snapshot $name $(content "$1/disks/$layer")" \
-				"$(variables "$1/snapshots/$name/nvram")"
+			echo "snapshot $name" $(content "$1/disks/$layer") \
+				$(variables "$1/snapshots/$name")
 		done
 }
 
