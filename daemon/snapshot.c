@@ -121,6 +121,17 @@ static bool is_there(struct control *control, const struct vault *vault)
 	return state != HYPERVISOR_STOPPED && state != HYPERVISOR_CRASHED;
 }
 
+/*
+ * Whether the guest has gone, of which libvirt hears a moment later than its
+ * monitor breaks off.
+ */
+static bool has_gone(struct control *control, const struct vault *vault)
+{
+	for (unsigned i = 0; i < 100 && is_there(control, vault); i++)
+		usleep(50000);
+	return !is_there(control, vault);
+}
+
 /* Whether the guest writes to what was prepared: to all of it, or to none. */
 static int has_switched(struct control *control, const struct vault *vault,
 			struct layers *prepared, bool *done,
@@ -136,8 +147,7 @@ static int has_switched(struct control *control, const struct vault *vault,
 		   layers_find(prepared, prepared->disks[0].active), path);
 	r = hypervisor_has_drive(control->hypervisor, vault->uuid, path, done,
 				 error);
-	/* It has gone meanwhile. */
-	return r && !is_there(control, vault) ? 0 : r;
+	return r && has_gone(control, vault) ? 0 : r;
 }
 
 /*
@@ -181,7 +191,7 @@ static int go_on(struct control *control, const struct vault *vault,
 		return 0;
 	if (is_there(control, vault))
 		r = hypervisor_resume(control->hypervisor, vault->uuid, error);
-	if (!r || !is_there(control, vault)) {
+	if (!r || has_gone(control, vault)) {
 		snapshot_state_unmark(control, vault);
 		r = 0;
 	}

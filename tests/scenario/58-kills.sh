@@ -469,6 +469,27 @@ for kind in bios uefi; do
 	picture "$folder" | sort >"$work/$kind.picture"
 done
 
+# QEMU is killed while it is being paused: nothing of the snapshot is left when
+# the command has ended, however late libvirt hears of the kill.
+paused()
+{
+	[ -e "$folder/snapshots/.paused" ]
+}
+killed_in_pause()
+{
+	start || return 1
+	pids=$(victim_pids qemu)
+	kill -STOP $pids
+	ctl vault snapshot "$vault" create pause &
+	running=$!
+	wait_for 10 paused
+	kill -9 $pids
+	! wait $running && files_are_known "$folder"
+}
+for time in first second third; do
+	ok "QEMU is killed in a pause, the $time time" killed_in_pause
+done
+
 round=0
 while [ "$round" -lt "$rounds" ]; do
 	round=$((round + 1))
