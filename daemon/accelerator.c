@@ -31,16 +31,6 @@ int accelerator_new(struct accelerator **accelerator,
 	*accelerator = a;
 	if (!a)
 		return error_set(error, -ENOMEM, "no memory");
-	if (strcmp(config->accelerator, "auto") &&
-	    strcmp(config->accelerator, "kvm") &&
-	    strcmp(config->accelerator, "tcg")) {
-		accelerator_free(a);
-		*accelerator = NULL;
-		return error_set(error, -EINVAL,
-				 "[libvirt] accelerator is \"%s\"; it may be "
-				 "auto, kvm or tcg",
-				 config->accelerator);
-	}
 	a->catalogue = catalogue;
 	a->config = config;
 	pthread_mutex_init(&a->lock, NULL);

@@ -31,12 +31,40 @@ static const struct {
 	const char *key;
 	int64_t min, max;
 } limits[] = {
-	{"port", -1, 65535},
-	{"max-pending", 1, 100000},
-	{"memory", 256, 1 << 20},
-	{"automatic", 0, 1},
+	{"port", -1, 65535},      {"max-pending", 1, 100000},
+	{"memory", 256, 1 << 20}, {"automatic", 0, 1},
 	{"rate", 0, 1 << 20},
 };
+
+static int check_choice(const struct key *key, const char *value,
+			const char *const choices[], const char *said,
+			struct error *error)
+{
+	for (unsigned i = 0; choices[i]; i++)
+		if (strcmp(value, choices[i]) == 0)
+			return 0;
+	return error_set(error, -EINVAL, "%s is \"%s\"; it may be %s", key->key,
+			 value, said);
+}
+
+/* Texts of which not every one will do. */
+static int check_text(const struct key *key, const char *value,
+		      struct error *error)
+{
+	static const char *const accelerators[] = {"auto", "kvm", "tcg", NULL};
+	static const char *const locks[] = {"", "lockd", "sanlock", NULL};
+	int from, to;
+
+	if (strcmp(key->key, "accelerator") == 0)
+		return check_choice(key, value, accelerators,
+				    "auto, kvm or tcg", error);
+	if (strcmp(key->key, "lock-manager") == 0)
+		return check_choice(key, value, locks,
+				    "lockd, sanlock or empty", error);
+	if (strcmp(key->key, "hours") == 0)
+		return config_hours(value, &from, &to, error);
+	return 0;
+}
 
 static int set_text(char *field, const struct key *key, const char *value,
 		    struct error *error)
@@ -51,6 +79,8 @@ static int set_text(char *field, const struct key *key, const char *value,
 		return error_set(error, -EINVAL,
 				 "%s wants an absolute path, not \"%s\"",
 				 key->key, value);
+	if (check_text(key, value, error))
+		return -EINVAL;
 	memcpy(field, value, size + 1);
 	while (key->kind == PATH && size > 1 && field[size - 1] == '/')
 		field[--size] = '\0';
@@ -106,6 +136,20 @@ static int set(struct config *config, const struct key *key, const char *value,
 	}
 }
 
+int config_hours(const char *text, int *from, int *to, struct error *error)
+{
+	char end;
+
+	*from = *to = 0;
+	if (!text[0] || (sscanf(text, "%2d-%2d%c", from, to, &end) == 2 &&
+			 *from >= 0 && *from <= 23 && *to >= 0 && *to <= 24))
+		return 0;
+	return error_set(error, -EINVAL,
+			 "hours is \"%s\"; it may be empty, or two hours of "
+			 "the day such as 1-6",
+			 text);
+}
+
 void config_default(struct config *config)
 {
 	memset(config, 0, sizeof(*config));
@@ -147,12 +191,17 @@ int config_read(struct config *config, const char *path, struct error *error)
 {
 	struct reading reading = {.config = config};
 	FILE *file = fopen(path, "re");
-	int line;
+	int line, r;
 
 	if (!file)
 		return error_errno(error, errno, "can't read %s", path);
 	line = ini_parse_file(file, reading_key, &reading);
+	/* inih takes a file that cannot be read, such as a folder, for empty.
+	 */
+	r = ferror(file) ? error_errno(error, errno, "can't read %s", path) : 0;
 	fclose(file);
+	if (r)
+		return r;
 	if (!line)
 		return 0;
 	if (line < 0)

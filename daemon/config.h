@@ -36,6 +36,9 @@ void config_default(struct config *config);
 int config_set(struct config *config, const char *section, const char *key,
 	       const char *value, struct error *error);
 
+/* What [verify] hours says: "1-6"; equal ones, also of "", are any hour. */
+int config_hours(const char *text, int *from, int *to, struct error *error);
+
 /* Reads a file; the error names file and line. -ENOENT when it is not there. */
 int config_read(struct config *config, const char *path, struct error *error);
 

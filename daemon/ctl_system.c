@@ -210,6 +210,8 @@ int ctl_config_check(struct ctl *ctl, struct error *error)
 
 	config_default(&config);
 	result = config_read(&config, path, error);
+	if (result == -ENOENT && !ctl->count)
+		result = 0; /* the daemon does without it, too */
 	if (result < 0)
 		return result;
 	if (ctl->json) {

@@ -170,27 +170,13 @@ static int check_user(struct error *error)
 			 "libvirt-qemu) or run mediavmd as another user");
 }
 
-static int check_lock_manager(const char *name, struct error *error)
-{
-	if (!*name || strcmp(name, "lockd") == 0 ||
-	    strcmp(name, "sanlock") == 0)
-		return 0;
-	return error_set(error, EINVAL,
-			 "lock-manager is \"%s\"; it may be lockd, sanlock or "
-			 "empty",
-			 name);
-}
-
 int hypervisor_root_prepare(const char *root, const char *lock_manager,
 			    char **uri, struct error *error)
 {
 	char path[PATH_MAX];
-	int result =
-		check_lock_manager(lock_manager ? lock_manager : "", error);
+	int result = make_folder(root, error);
 
 	*uri = NULL;
-	if (result == 0)
-		result = make_folder(root, error);
 	if (result < 0)
 		return result;
 	if (!realpath(root, path))

@@ -81,7 +81,6 @@ static int read_options(struct config *config, int argc, char **argv,
 {
 	int c, r = 0;
 
-	opterr = 1;
 	optind = 1;
 	while (!r && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (c) {
@@ -101,7 +100,10 @@ static int read_options(struct config *config, int argc, char **argv,
 		case 'c':
 			break;
 		default:
-			return error_set(error, -EINVAL, "see mediavmd --help");
+			return error_set(error, -EINVAL,
+					 "option %s is unknown, or lacks its "
+					 "value; see mediavmd --help",
+					 argv[optind - 1]);
 		}
 	return r;
 }

@@ -40,24 +40,6 @@ struct upkeep {
 
 /* --- when ------------------------------------------------------------- */
 
-/* "" or "1-6". */
-static int read_hours(struct upkeep *u, struct error *error)
-{
-	const char *text = u->control->config.verify_hours;
-	char end;
-
-	if (!text[0])
-		return 0;
-	if (sscanf(text, "%2d-%2d%c", &u->from, &u->to, &end) != 2 ||
-	    u->from < 0 || u->from > 23 || u->to < 0 || u->to > 24)
-		return error_set(
-			error, -EINVAL,
-			"[verify] hours is \"%s\"; it may be empty, or "
-			"two hours of the day such as 1-6",
-			text);
-	return 0;
-}
-
 static bool is_hour(const struct upkeep *u)
 {
 	time_t now = time(NULL);
@@ -420,7 +402,7 @@ int upkeep_new(struct upkeep **upkeep, struct control *control,
 	u->control = control;
 	pthread_mutex_init(&u->lock, NULL);
 	make_wake(&u->wake);
-	r = read_hours(u, error);
+	r = config_hours(control->config.verify_hours, &u->from, &u->to, error);
 	if (!r) {
 		*upkeep = u;
 		r = pthread_create(&u->thread, NULL, work, u);
