@@ -466,6 +466,33 @@ int hypervisor_machine(struct hypervisor *h, const char *emulator,
 	return result;
 }
 
+int hypervisor_check_cpu(struct hypervisor *h, const char *model,
+			 struct error *error)
+{
+	virConnectPtr connection;
+	char **models = NULL;
+	bool is_known = false;
+	int n, result = get_connection(h, &connection, error);
+
+	if (result < 0)
+		return result;
+	n = virConnectGetCPUModelNames(connection, "x86_64", &models, 0);
+	if (n < 0)
+		result = library_error(error);
+	for (int i = 0; i < n; i++) {
+		is_known = is_known || strcmp(models[i], model) == 0;
+		free(models[i]);
+	}
+	free(models);
+	virConnectClose(connection);
+	if (result == 0 && !is_known)
+		result = error_set(error, EINVAL,
+				   "'%.60s' is not a CPU model that libvirt "
+				   "knows; name one such as Nehalem",
+				   model);
+	return result;
+}
+
 int hypervisor_cpu_features(struct hypervisor *h, const char *emulator,
 			    const char *machine, bool kvm, const char *model,
 			    char **cpu, struct error *error)

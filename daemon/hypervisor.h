@@ -63,6 +63,10 @@ int hypervisor_version(struct hypervisor *h, char *text, unsigned size,
 int hypervisor_machine(struct hypervisor *h, const char *emulator,
 		       char *machine, unsigned size, struct error *error);
 
+/* -EINVAL when libvirt has no such model of processor. */
+int hypervisor_check_cpu(struct hypervisor *h, const char *model,
+			 struct error *error);
+
 /*
  * A named model of processor with every feature that it means for this QEMU
  * and machine type, as an element <cpu>; free() it.

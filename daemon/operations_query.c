@@ -52,12 +52,16 @@ int query_time(const struct operation_call *call, const char *key, int64_t *us,
 
 static int read_size(const json_t *value, uint64_t *size, struct error *error)
 {
-	if (json_is_string(value))
-		return units_size(json_string_value(value), size, error);
-	if (!json_is_integer(value) || json_integer_value(value) < 0)
+	*size = 0;
+	if (json_is_string(value) &&
+	    units_size(json_string_value(value), size, error))
+		return -EINVAL;
+	if (json_is_integer(value) && json_integer_value(value) > 0)
+		*size = (uint64_t)json_integer_value(value);
+	if (!*size)
 		return error_set(error, -EINVAL,
-				 "it must be a size: bytes, or text as 2G");
-	*size = (uint64_t)json_integer_value(value);
+				 "it must be a size and not 0: bytes, or text "
+				 "as 2G");
 	return 0;
 }
 

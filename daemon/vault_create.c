@@ -224,14 +224,14 @@ static int mark_ready(struct control *control, const struct vault_spec *spec,
 		transfer_shown(iso, shown);
 		iso = shown;
 	}
-	json = json_pack(
-		"{s:s, s:b, s:s*, s:s*, s:o*}", "firmware",
-		spec->firmware ? spec->firmware : "bios", "tpm", spec->tpm,
-		"os", spec->os, "iso", iso, "disk",
-		disk->format[0] ? json_pack("{s:s, s:I}", "format",
-					    disk->format, "virtual_size",
-					    (json_int_t)disk->virtual_size)
-				: NULL);
+	json = json_pack("{s:s, s:b, s:s*, s:s*, s:o*}", "firmware",
+			 spec->firmware ? spec->firmware : "bios", "tpm",
+			 spec->tpm, "os", spec->os, "iso", iso, "disk",
+			 disk->format[0]
+				 ? json_pack("{s:s, s:I}", "format",
+					     disk->format, "virtual_size",
+					     (json_int_t)disk->virtual_size)
+				 : NULL);
 
 	return vault_mark_ready(control, uuid, json, error);
 }
@@ -352,6 +352,12 @@ static int define(struct control *control, const struct vault_spec *spec,
 
 	if (r)
 		return r;
+	if (spec->cpu)
+		r = hypervisor_check_cpu(control->hypervisor, spec->cpu, error);
+	if (r) {
+		free(xml);
+		return r;
+	}
 	vault_path(control, uuid, "domain.xml", path);
 	r = folder_write(path, xml, strlen(xml), 0600, error);
 	free(xml);
