@@ -20,6 +20,7 @@
 #include "daemon/lease.h"
 #include "daemon/log.h"
 #include "daemon/transfer.h"
+#include "daemon/units.h"
 #include "daemon/vault.h"
 #include "daemon/vault_import.h"
 #include "daemon/vault_move.h"
@@ -181,13 +182,13 @@ static json_t *result(const struct import_job *i)
 	const struct bundle_plan *plan = i->plan;
 	bool moved = plan->moved && (i->check || has_lease(i));
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:i, s:I, s:s, s:b}",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:i, s:I, s:s, s:b}",
 			 "vault", i->check ? plan->name : import_name(i),
 			 "uuid", plan->uuid, "bundle", plan->id, "moved", moved,
 			 "running", plan->running, "made_at",
-			 (json_int_t)plan->made_at, "files", (int)plan->count,
-			 "data", (json_int_t)plan->data, "signer", i->signed_by,
-			 "checked", i->check);
+			 units_time_json(plan->made_at), "files",
+			 (int)plan->count, "data", (json_int_t)plan->data,
+			 "signer", i->signed_by, "checked", i->check);
 }
 
 static int unpack(struct import_job *i, struct error *error)

@@ -127,7 +127,8 @@ killed_export()
 }
 ok "it moves, the daemon killed twice" killed_export
 ok "the bundle is good" ctl vault import --check "$work/keep.mvault"
-ok "and says that it was moved" test "$(json .result.moved \
+ok "and says that it was moved, and when it was made" test "$(json \
+	'.result | .moved and (.made_at | test("^20..-.*T.*Z$"))' \
 	ctl --json vault import --check "$work/keep.mvault")" = true
 ok "it does not start here any more" is_refused 'handed over' \
 	ctl vault start keep
