@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "daemon/attach.h"
 #include "daemon/control.h"
 #include "daemon/identity.h"
 #include "daemon/job.h"
@@ -23,7 +24,9 @@ static int probe(struct control *control, const char *name, struct vault *vault,
 	*report = NULL;
 	if (r)
 		return r;
-	r = probe_run(control, vault, report, error);
+	r = attach_refuse(vault, error);
+	if (!r)
+		r = probe_run(control, vault, report, error);
 	if (r)
 		error_prefix(error, "vault %s", name);
 	return r;

@@ -164,6 +164,8 @@ said_nowhere()
 		! ctl --json events | grep 'good secret'
 }
 ok "it is said nowhere" said_nowhere
+ok "its identity is not ours to read" is_refused 'is kept elsewhere' \
+	ctl vault identity tcp
 
 # A daemon that is killed: the TLS session goes on through its tunnel.
 ctl connect tls --vv "$work/on.vv" >/dev/null
