@@ -91,7 +91,7 @@ int ctl_stream(const struct ctl *ctl, const char *path,
 
 /* --- ctl_file.c: files of the user ------------------------------------ */
 
-/* The path as seen from /; free() it. */
+/* The path as seen from /, "" as it is; free() it. */
 char *ctl_absolute(const char *path);
 
 /* A file that appears under its name whole or not at all; "-": stdout. */
@@ -109,6 +109,10 @@ int ctl_file_write(const char *path, const char *text, struct error *error);
 
 /* Prints a JSON value on one line. */
 void ctl_print_json(const json_t *json);
+/* The same of an error, unless a value is on stdout already. */
+void ctl_print_failure(const char *text);
+/* One is, or a part of one, that was not printed by these. */
+void ctl_print_begun(void);
 
 /* A line of text; what could steer a terminal is replaced. */
 void ctl_print(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -13,6 +13,7 @@ static int put_file(json_t *body, const char *member, const char *path,
 	char text[FILE_MAX];
 	FILE *file;
 	size_t n;
+	int result = 0;
 
 	if (!path)
 		return 0;
@@ -20,7 +21,13 @@ static int put_file(json_t *body, const char *member, const char *path,
 	if (!file)
 		return error_errno(error, errno, "can't read %s", path);
 	n = fread(text, 1, sizeof(text) - 1, file);
+	if (ferror(file))
+		result = error_errno(error, errno, "can't read %s", path);
+	else if (n == sizeof(text) - 1)
+		result = error_set(error, EFBIG, "%s is too long", path);
 	fclose(file);
+	if (result)
+		return result;
 	text[n] = '\0';
 	if (first_line)
 		text[strcspn(text, "\r\n")] = '\0';
@@ -28,21 +35,37 @@ static int put_file(json_t *body, const char *member, const char *path,
 	explicit_bzero(text, sizeof(text));
 	return json_object_get(body, member)
 		       ? 0
-		       : error_set(error, -EINVAL, "%s is not UTF-8 text",
-				   path);
+		       : error_set(error, EINVAL, "%s is not UTF-8 text", path);
+}
+
+/* A socket's path is the caller's; free() it. */
+static char *place(const char *spice)
+{
+	char *path, *whole;
+
+	if (strncmp(spice, "unix:", 5) != 0)
+		return strdup(spice);
+	path = ctl_absolute(spice + 5);
+	if (!path || asprintf(&whole, "unix:%s", path) < 0)
+		whole = NULL;
+	free(path);
+	return whole;
 }
 
 int ctl_vault_attach(struct ctl *ctl, struct error *error)
 {
 	const char *spice = ctl_option(ctl, "spice");
 	json_t *body, *vault = NULL;
+	char *whole;
 	int result;
 
 	if (!spice)
 		return ctl_usage(error, "say where it is: --spice HOST:PORT, "
 					"tls:HOST:PORT or unix:PATH");
+	whole = place(spice);
 	body = json_pack("{s:s, s:s}", "name", ctl->arguments[0], "spice",
-			 spice);
+			 whole);
+	free(whole);
 	result = put_file(body, "password", ctl_option(ctl, "password-file"),
 			  true, error);
 	if (!result)
@@ -52,8 +75,7 @@ int ctl_vault_attach(struct ctl *ctl, struct error *error)
 		json_decref(body);
 		return result;
 	}
-	result = ctl_call(ctl, "POST", "/api/v1/attach", body, &vault,
-			  error);
+	result = ctl_call(ctl, "POST", "/api/v1/attach", body, &vault, error);
 	if (result)
 		return result;
 	if (ctl->json)

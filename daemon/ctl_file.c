@@ -2,6 +2,7 @@
 #include "daemon/ctl.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,7 +12,7 @@ char *ctl_absolute(const char *path)
 {
 	char *folder, *result;
 
-	if (path[0] == '/')
+	if (path[0] == '/' || !path[0])
 		return strdup(path);
 	folder = get_current_dir_name();
 	if (!folder || asprintf(&result, "%s/%s", folder, path) < 0)
@@ -20,8 +21,33 @@ char *ctl_absolute(const char *path)
 	return result;
 }
 
+/* The file that is being written; one at a time. */
+static char *volatile unfinished;
+
+static void on_signal(int number)
+{
+	if (unfinished)
+		unlink(unfinished);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* A signal that ends us leaves no half of a file; NULL: as it was. */
+static void guard(char *temporary)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+	unfinished = temporary;
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		if (signal(signals[i], temporary ? on_signal : SIG_DFL) ==
+		    SIG_IGN)
+			signal(signals[i], SIG_IGN);
+}
+
 static void forget(struct ctl_file *file)
 {
+	if (file->temporary)
+		guard(NULL);
 	free(file->path);
 	free(file->temporary);
 	*file = (struct ctl_file){0};
@@ -52,6 +78,8 @@ int ctl_file_open(struct ctl_file *file, const char *path, struct error *error)
 		return error_set(error, ENOMEM, "no memory");
 	}
 	fd = mkostemp(file->temporary, O_CLOEXEC); /* 0600 */
+	if (fd >= 0)
+		guard(file->temporary);
 	file->stream = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!file->stream) {
 		error_errno(error, errno, "cannot write %s", path);

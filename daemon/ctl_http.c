@@ -108,6 +108,8 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *data)
 	if (x->to && !is_error(x)) {
 		size_t n = fwrite(bytes, 1, count, x->to);
 
+		if (x->to == stdout)
+			ctl_print_begun();
 		if (n < count)
 			x->write_error = errno;
 		return n;
@@ -150,6 +152,8 @@ static int prepare(struct exchange *x, const struct ctl *ctl,
 	curl_easy_setopt(x->curl, CURLOPT_URL, x->url);
 	curl_easy_setopt(x->curl, CURLOPT_UNIX_SOCKET_PATH, ctl->socket);
 	curl_easy_setopt(x->curl, CURLOPT_PROXY, "");
+	/* A vault called ".." is none, and not the folder above. */
+	curl_easy_setopt(x->curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, method);
 	curl_easy_setopt(x->curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, x->why);

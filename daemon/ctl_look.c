@@ -74,6 +74,8 @@ static int run_job(const char *kind, const char *file, const char *look,
 	if (!result)
 		result = job_process_start(&process, &start, error);
 	close(start.input);
+	if (!result && output == STDOUT_FILENO)
+		ctl_print_begun();
 	if (!result)
 		result = job_process_follow(&process, NULL, NULL, note, error);
 	return result;

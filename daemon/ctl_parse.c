@@ -146,10 +146,30 @@ static int choose(struct ctl *ctl, struct error *error)
 			 ctl->arguments[0]);
 }
 
+/* What is no UTF-8 could not be told to the daemon, and would be left out. */
+static int check_text(int count, char **words, struct error *error)
+{
+	json_t *text;
+
+	for (int i = 0; i < count; i++) {
+		text = json_string(words[i]);
+		if (!text)
+			return ctl_usage(error,
+					 "argument %d is not UTF-8; give a "
+					 "file of such a name another one",
+					 i + 1);
+		json_decref(text);
+	}
+	return 0;
+}
+
 int ctl_parse(struct ctl *ctl, int count, char **words, struct error *error)
 {
 	bool only_arguments = false;
-	int i, result;
+	int i, result = check_text(count, words, error);
+
+	if (result)
+		return result;
 
 	for (i = 0; i < count; i++) {
 		if (!only_arguments && strcmp(words[i], "--") == 0) {

@@ -14,8 +14,29 @@
 #define GAP 2         /* between columns */
 #define LEAST_WIDTH 8 /* of a column that is cut */
 
+static bool has_value;
+
+void ctl_print_failure(const char *text)
+{
+	size_t size = strlen(text);
+	json_t *json = NULL;
+
+	/* A line that was too long may end within a character. */
+	while (!has_value && !json && size > 0)
+		json = json_pack("{s:s%}", "error", text, size--);
+	if (json)
+		ctl_print_json(json);
+	json_decref(json);
+}
+
+void ctl_print_begun(void)
+{
+	has_value = true;
+}
+
 void ctl_print_json(const json_t *json)
 {
+	has_value = true;
 	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
 	putchar('\n');
 }

@@ -275,13 +275,14 @@ int ctl_wait_for_job(struct ctl *ctl, json_t **job, struct error *error)
 	ctl_progress_end();
 	signal(SIGINT, SIG_DFL);
 	free(path);
-	if (!result && strcmp(ctl_text(*job, "state"), "done") != 0)
-		result = error_set(error, EREMOTEIO, "%s %s%s%s",
-				   ctl_text(*job, "kind"),
-				   ctl_text(*job, "state"),
-				   ctl_text(*job, "error")[0] ? ": " : "",
-				   ctl_text(*job, "error"));
-	return result;
+	if (result || strcmp(ctl_text(*job, "state"), "done") == 0)
+		return result;
+	if (ctl->json)
+		ctl_print_json(*job);
+	return error_set(error, EREMOTEIO, "%s %s%s%s", ctl_text(*job, "kind"),
+			 ctl_text(*job, "state"),
+			 ctl_text(*job, "error")[0] ? ": " : "",
+			 ctl_text(*job, "error"));
 }
 
 /* GET of a path into a file; what: for the progress bar. */

@@ -155,12 +155,20 @@ static void list_row(struct ctl_table *table, const json_t *vault)
 
 	ctl_table_add(table, ctl_text(vault, "name"));
 	ctl_table_add(table, ctl_text(vault, "state"));
-	snprintf(text, sizeof(text), "%lld",
-		 (long long)ctl_number(vault, "cpus"));
-	ctl_table_add(table, text);
-	ctl_table_add(table, ctl_size(ctl_number(vault, "memory"), text));
-	ctl_table_add(table,
-		      ctl_text(json_object_get(vault, "accelerator"), "kind"));
+	if (strcmp(ctl_text(vault, "kind"), "attached") == 0) {
+		ctl_table_add(table, "-");
+		ctl_table_add(table, "-");
+		ctl_table_add(table, "-");
+	} else {
+		snprintf(text, sizeof(text), "%lld",
+			 (long long)ctl_number(vault, "cpus"));
+		ctl_table_add(table, text);
+		ctl_table_add(table,
+			      ctl_size(ctl_number(vault, "memory"), text));
+		ctl_table_add(table,
+			      ctl_text(json_object_get(vault, "accelerator"),
+				       "kind"));
+	}
 	ctl_table_add(table,
 		      json_is_true(json_object_get(
 			      json_object_get(vault, "identity"), "sealed"))

@@ -1,4 +1,5 @@
 /* mediavmctl: the command line. */
+#include <limits.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,6 +37,31 @@ static bool asks_help(int count, char **words, const char *about[2])
 	return found;
 }
 
+/* Also when the words are wrong otherwise. */
+static bool wants_json(int count, char **words)
+{
+	for (int i = 0; i < count && strcmp(words[i], "--") != 0; i++)
+		if (strcmp(words[i], "--json") == 0)
+			return true;
+	return false;
+}
+
+/* A name becomes one part of a path of the API. */
+static int check_name(const struct ctl *ctl, struct error *error)
+{
+	const char *wanted = ctl->command->arguments;
+	const char *name = ctl->arguments[0];
+
+	if (!ctl->count ||
+	    (strncmp(wanted, "NAME", 4) != 0 && strcmp(wanted, "ID") != 0) ||
+	    (name[0] && strlen(name) <= NAME_MAX && !strchr(name, '/')))
+		return 0;
+	return error_set(error, EINVAL,
+			 "\"%.60s\" is no name; mediavmctl vault list and "
+			 "session list show those that are",
+			 name);
+}
+
 static int run(int count, char **words, struct error *error)
 {
 	const char *from_environment = getenv("MEDIAVM_SOCKET");
@@ -48,6 +74,8 @@ static int run(int count, char **words, struct error *error)
 	if (asks_help(count, words, about))
 		return ctl_help(about[0], about[1], error);
 	result = ctl_parse(&ctl, count, words, error);
+	if (!result)
+		result = check_name(&ctl, error);
 	return result ? result : ctl.command->run(&ctl, error);
 }
 
@@ -60,6 +88,8 @@ int main(int argc, char **argv)
 		setlocale(LC_CTYPE, "C.UTF-8");
 	signal(SIGPIPE, SIG_IGN);
 	result = run(argc - 1, argv + 1, &error);
+	if (result && wants_json(argc - 1, argv + 1))
+		ctl_print_failure(error.text);
 	if (fflush(stdout) != 0 && result == 0)
 		result = error_errno(&error, errno, "cannot write the output");
 	if (result == 0)

@@ -18,6 +18,22 @@ exits()
 		[ ! -s "$work/out" -a "$(wc -l <"$work/err")" = 1 ]
 }
 
+# fails STATUS EXPRESSION COMMAND...: ends so, one line on stderr, and stdout is
+# one JSON value for which this holds.
+fails()
+{
+	fails_wanted=$1
+	fails_expression=$2
+	shift 2
+	"$@" >"$work/json" 2>"$work/err"
+	fails_status=$?
+	cat "$work/json" "$work/err"
+	[ "$fails_status" = "$fails_wanted" ] &&
+		[ "$(wc -l <"$work/err")" = 1 ] &&
+		jq -e -s "length == 1 and (.[0] | $fails_expression)" \
+			"$work/json"
+}
+
 # answers EXPRESSION COMMAND...: one JSON value, for which this holds.
 answers()
 {
@@ -34,6 +50,10 @@ answers()
 mkdir -p "$run"
 ok "no daemon: said so in one line" exits 1 ctl status
 ok "and what to do" grep -q 'start it' "$work/err"
+ok "as JSON, too" fails 1 '.error | test("start it")' ctl --json status
+ok "and for wrong words" fails 2 .error ctl fly --json
+ok "one that stdout would mix" fails 2 .error \
+	ctl session frame x --json -o -
 ok "a usage needs no daemon" exits 0 ctl help
 ok "nor does help for a command" exits 0 ctl vault create --help
 for words in "" "vault" "vault fly" "fly" "vault start" "vault start a b" \
@@ -46,7 +66,7 @@ for words in "" "vault" "vault fly" "fly" "vault start" "vault start a b" \
 	"session dump x --channel dance" "session dump x --from later" \
 	"session frame x" "session frame x -o f --at never" \
 	"session frame x -o f --monitor 0" \
-	"session frame x --json -o -" "session export ./x --pcapng f"; do
+	"session export ./x --pcapng f"; do
 	# shellcheck disable=SC2086
 	ok "wrong usage: mediavmctl $words" exits 2 ctl $words
 done
@@ -54,6 +74,23 @@ ok "a capture that is not there" exits 1 ctl session dump ./none.zst
 printf 'no capture' >"$work/none.zst"
 ok "a file that is no capture" exits 1 ctl session export --stats "$work/none.zst"
 ok "it is said in one line" test "$(wc -l <"$work/err")" = 1
+latin=$(printf '\377.qcow2')
+ok "what is not UTF-8 is no word" exits 2 ctl vault create x --disk "$latin"
+for line in '[libvirt]:accelerator = xen' '[libvirt]:lock-manager = none' \
+	'[verify]:hours = 25-99' '[http]:port = x' 'garbage:'; do
+	echo "$line" | tr : '\n' >"$work/check.conf"
+	ok "config check: $line" fails 1 .error \
+		ctl --json config check "$work/check.conf"
+done
+ok "config check of a folder" exits 1 ctl config check "$work"
+daemon_config
+ok "of a file that is right" answers .ok ctl --json config check "$config"
+unknown_option()
+{
+	"$BUILDDIR/mediavmd" --fly 2>"$work/err"
+	[ $? = 2 ] && [ "$(wc -l <"$work/err")" = 1 ]
+}
+ok "an unknown option of the daemon: one line" unknown_option
 ok "no browser view in this build" exits 1 ctl connect a --browser
 ok "no screen replay in this build" exits 1 ctl replay a --mode screen
 
@@ -68,6 +105,20 @@ ok "doctor as JSON" answers '.ok and (.checks | length) > 3 and
 ok "no vaults: an empty list" answers '. == []' ctl --json vault list
 ok "no sessions: an empty list" answers '. == []' ctl session list --json
 ok "a name that is none" exits 1 ctl vault create 'bad name'
+long=$(printf '%0300d' 0)
+for name in '' . .. a/b "$long"; do
+	for verb in show stop policy bundle delete; do
+		ok "vault $verb of '$name'" exits 1 ctl vault $verb "$name"
+		ok "is told as a name" grep -q -e 'there is no vault' \
+			-e 'is no name' "$work/err"
+	done
+done
+ok "a memory of nothing" exits 1 ctl vault create a --memory 0
+ok "a disk of nothing" exits 1 ctl vault create a --disk-size 0
+ok "an empty path" exits 1 ctl vault create a --disk ''
+ok "a processor that is none" exits 1 ctl vault create a --disk-size 1M \
+	--cpu none
+ok "none of them is there" answers '. == []' ctl --json vault list
 ok "a disk that is not there" exits 1 ctl vault create a --disk none.qcow2
 ok "it is named by its whole path" grep -qF "$(pwd)/none.qcow2" "$work/err"
 
@@ -83,6 +134,26 @@ ok "list" exits 0 ctl vault list
 ok "it has the vault" grep -q '^a  *stopped' "$work/out"
 ok "list as JSON" answers 'length == 1 and .[0].name == "a"' \
 	ctl --json vault list
+ok "a refusal as JSON" fails 1 '.error | test("already")' \
+	ctl --json vault create a --disk-size 64M
+ok "a job that fails, as JSON" fails 1 '.state == "failed" and .error' \
+	ctl --json vault export a none/a.mvault
+ok "an export to nowhere" exits 1 ctl vault export a ''
+ok "a folder for a password" exits 1 ctl vault attach b \
+	--spice unix:none.sock --password-file .
+ok "is told" grep -q 'Is a directory' "$work/err"
+ok "a socket as seen from here" exits 1 ctl vault attach b --spice unix:none.sock
+ok "is named by its whole path" grep -qF "$work/none.sock" "$work/err"
+ended()
+{
+	"$BUILDDIR/mediavmctl" --socket "$run/api.sock" \
+		vault identity a --raw half >/dev/null 2>&1 &
+	wait_for 10 sh -c "ls '$work'/half.*" && kill "$!" || return 1
+	wait "$!"
+	[ $? = 143 ] && ! ls "$work"/half*
+}
+ok "a command that is ended leaves no half of a file" ended
+ok "and can be given again" wait_for 30 ctl vault identity a --raw half
 ok "show" exits 0 ctl vault show a
 ok "show as JSON" answers '.created_at | test("^20..-..-..T..:..:...*Z$")' \
 	ctl --json vault show a
