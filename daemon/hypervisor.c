@@ -256,6 +256,15 @@ static int open_connection(struct hypervisor *h, struct error *error)
 	return result;
 }
 
+/* Or NULL. What libvirt calls back for would keep it for ever. */
+static void close_connection(virConnectPtr connection, int callback)
+{
+	if (!connection)
+		return;
+	virConnectDomainEventDeregisterAny(connection, callback);
+	virConnectClose(connection);
+}
+
 /*
  * The connection, opened again when the libvirtd at its other end went away.
  * The caller gives it back with virConnectClose.
@@ -263,11 +272,13 @@ static int open_connection(struct hypervisor *h, struct error *error)
 static int get_connection(struct hypervisor *h, virConnectPtr *connection,
 			  struct error *error)
 {
-	int result = 0;
+	virConnectPtr dead = NULL;
+	int result = 0, callback = -1;
 
 	pthread_mutex_lock(&h->lock);
 	if (h->connection && virConnectIsAlive(h->connection) == 0) {
-		virConnectClose(h->connection);
+		dead = h->connection;
+		callback = h->callback;
 		h->connection = NULL;
 	}
 	if (!h->connection)
@@ -276,28 +287,36 @@ static int get_connection(struct hypervisor *h, virConnectPtr *connection,
 		result = library_error(error);
 	*connection = result == 0 ? h->connection : NULL;
 	pthread_mutex_unlock(&h->lock);
+	/* Without the lock: it may call release_callback. */
+	close_connection(dead, callback);
 	return result;
 }
 
 /*
- * A running domain by its UUID, NULL when there is none. libvirt's own look-up
- * writes an error to its log each time that a guest does not run.
+ * A running domain by its UUID, -ENOENT when there is none. libvirt's own
+ * look-up writes an error to its log each time that a guest does not run.
  */
-static virDomainPtr find_domain(virConnectPtr connection, const char *uuid)
+static int find_domain(virConnectPtr connection, const char *uuid,
+		       virDomainPtr *found, struct error *error)
 {
 	char text[VIR_UUID_STRING_BUFLEN];
-	virDomainPtr *domains = NULL, found = NULL;
+	virDomainPtr *domains = NULL;
 	int n = virConnectListAllDomains(connection, &domains,
 					 VIR_CONNECT_LIST_DOMAINS_ACTIVE);
 
+	*found = NULL;
+	if (n < 0)
+		return library_error(error);
 	for (int i = 0; i < n; i++)
-		if (!found && virDomainGetUUIDString(domains[i], text) == 0 &&
+		if (!*found && virDomainGetUUIDString(domains[i], text) == 0 &&
 		    strcasecmp(text, uuid) == 0)
-			found = domains[i];
+			*found = domains[i];
 		else
 			virDomainFree(domains[i]);
 	free(domains);
-	return found;
+	return *found ? 0
+		      : error_set(error, ENOENT,
+				  "the guest does not run; start it first");
 }
 
 /* The caller frees *domain; the domain holds the connection. */
@@ -310,10 +329,7 @@ static int get_domain(struct hypervisor *h, const char *uuid,
 	*domain = NULL;
 	if (result < 0)
 		return result;
-	*domain = find_domain(connection, uuid);
-	if (!*domain)
-		result = error_set(error, ENOENT,
-				   "the guest does not run; start it first");
+	result = find_domain(connection, uuid, domain, error);
 	virConnectClose(connection);
 	return result;
 }
@@ -403,10 +419,7 @@ void hypervisor_free(struct hypervisor *h)
 {
 	if (!h)
 		return;
-	if (h->connection) {
-		virConnectDomainEventDeregisterAny(h->connection, h->callback);
-		virConnectClose(h->connection);
-	}
+	close_connection(h->connection, h->callback);
 	pthread_mutex_lock(&h->lock);
 	while (h->callbacks > 0)
 		pthread_cond_wait(&h->released, &h->lock);
@@ -605,13 +618,13 @@ static int start(struct hypervisor *h, const char *xml, const char *uuid,
 
 	if (result < 0)
 		return result;
-	domain = find_domain(connection, uuid);
-	if (domain) {
+	result = find_domain(connection, uuid, &domain, error);
+	if (result == 0) {
 		result = error_set(error, EEXIST, "the guest runs already");
-	} else {
+	} else if (result == -ENOENT) {
+		error_clear(error);
 		domain = virDomainCreateXML(connection, xml, 0);
-		if (!domain)
-			result = library_error(error);
+		result = domain ? 0 : library_error(error);
 	}
 	if (domain)
 		virDomainFree(domain);
@@ -723,9 +736,16 @@ enum hypervisor_state hypervisor_state(struct hypervisor *h, const char *uuid)
 	enum hypervisor_state state = guest_notes_get(&h->notes, uuid);
 	virDomainPtr domain;
 	int libvirt_state = VIR_DOMAIN_SHUTOFF;
+	int result;
 
-	if (state == HYPERVISOR_STARTING || get_domain(h, uuid, &domain, NULL))
+	if (state == HYPERVISOR_STARTING)
 		return state;
+	result = get_domain(h, uuid, &domain, NULL);
+	if (result == -ENOENT)
+		return state;
+	/* Nothing may be done then as if it were stopped. */
+	if (result < 0)
+		return HYPERVISOR_PAUSED;
 	if (virDomainGetState(domain, &libvirt_state, NULL, 0) == 0)
 		switch (libvirt_state) {
 		case VIR_DOMAIN_RUNNING:

@@ -122,6 +122,7 @@ int hypervisor_stop(struct hypervisor *h, const char *uuid, bool force,
 int hypervisor_quit(struct hypervisor *h, const char *uuid,
 		    struct error *error);
 
+/* HYPERVISOR_PAUSED, too, while libvirt can't be asked. */
 enum hypervisor_state hypervisor_state(struct hypervisor *h, const char *uuid);
 
 /* The live definition, expanded by libvirt; free() it. */
