@@ -223,25 +223,15 @@ static void limit_wait(long seconds)
 	setsockopt(TLS, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 }
 
-int attach_tunnel_main(int argc, char **argv)
+/* The role's work, its exit status. */
+static int run(SSL_CTX *context, SSL *ssl, const char *host)
 {
-	SSL_CTX *context;
-	SSL *ssl;
-
-	if (argc != 2 || fork() != 0)
-		return 0;
-	setsid();
-	signal(SIGPIPE, SIG_IGN);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	context = SSL_CTX_new(TLS_client_method());
-	if (!context || !SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION))
+	if (!ssl || !SSL_set_min_proto_version(ssl, TLS1_2_VERSION))
 		return fail(NULL, "set-up");
 	if (!load_ca(context))
 		return say("the CA file holds no certificate in PEM"), 1;
-	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-	ssl = SSL_new(context);
-	if (!ssl || !set_name(ssl, argv[1]) || !SSL_set_fd(ssl, TLS))
+	SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	if (!set_name(ssl, host) || !SSL_set_fd(ssl, TLS))
 		return fail(NULL, "set-up");
 	limit_wait(HANDSHAKE_S);
 	if (SSL_connect(ssl) != 1)
@@ -252,4 +242,24 @@ int attach_tunnel_main(int argc, char **argv)
 		copy(ssl);
 	SSL_shutdown(ssl);
 	return 0;
+}
+
+int attach_tunnel_main(int argc, char **argv)
+{
+	SSL_CTX *context;
+	SSL *ssl;
+	int r;
+
+	if (argc != 2 || fork() != 0)
+		return 0;
+	setsid();
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	context = SSL_CTX_new(TLS_client_method());
+	ssl = context ? SSL_new(context) : NULL;
+	r = run(context, ssl, argv[1]);
+	SSL_free(ssl);
+	SSL_CTX_free(context);
+	return r;
 }
