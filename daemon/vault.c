@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/attach.h"
 #include "daemon/catalogue.h"
 #include "daemon/control.h"
 #include "daemon/folder.h"
@@ -338,8 +339,11 @@ static void agree(struct control *control, const struct vault *vault)
 static void recover_keeping(struct control *control, const struct vault *vault)
 {
 	struct error error = {0};
-	int r = snapshot_recover(control, vault, &error);
+	int r;
 
+	if (attach_is(vault))
+		return;
+	r = snapshot_recover(control, vault, &error);
 	machine_recover(control, vault);
 	if (!r)
 		r = seal_recover(control, vault, &error);

@@ -118,7 +118,7 @@ ok "nor a window" says 'kept elsewhere' ctl vault network tcp on --for 1m
 watched()
 {
 	ctl connect "$1" --vv "$work/$1.vv" || return 1
-	"$BUILDDIR/tests/scenario/spice_watch" --seconds 3 \
+	"$BUILDDIR/tests/scenario/spice_watch" --seconds $((3 * patience)) \
 		--picture "$work/$1.ppm" "$work/$1.vv" || return 1
 	wait_for 10 ended "$1"
 }
@@ -148,7 +148,7 @@ replayed()
 {
 	ctl replay "$(ctl --json session list --vault tls |
 		jq -r '.[0].id')" --vv "$work/replay.vv" &&
-		"$BUILDDIR/tests/scenario/spice_watch" --seconds 3 \
+		"$BUILDDIR/tests/scenario/spice_watch" --seconds $((3 * patience)) \
 			"$work/replay.vv"
 }
 ok "and is replayed" replayed
@@ -182,6 +182,11 @@ kill -9 "$daemon_pid"
 wait "$daemon_pid" 2>/dev/null
 daemon_start || bail "the daemon did not start again"
 ok "the session outlives the daemon" is_live
+nothing_is_missed()
+{
+	! grep 'warning: vault' "$work/daemon.log"
+}
+ok "nothing is missed that attached vaults have not" nothing_is_missed
 wait "$viewer"
 ok "to its own end" test $? = 0
 

@@ -81,6 +81,9 @@ sanitized()
 {
 	grep '^SANITIZE = [a-z]' "$BUILDDIR/Makefile"
 }
+# How many times as long a client stays that is to see something.
+patience=1
+! sanitized >/dev/null || patience=4
 
 # ask_to_end: leaks are looked for in what ends by itself.
 ask_to_end()
