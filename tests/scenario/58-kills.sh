@@ -162,6 +162,15 @@ run_export()
 {
 	ctl vault export $vault "$work/tiny.mvault"
 }
+# traces_go COMMAND: those of an export that was finished. The same command ends
+# it, or where it was killed still later finds the name taken.
+traces_go()
+{
+	[ -e "$folder/export" ] || return 0
+	"$1" >"$work/again" 2>&1 || grep 'is there already' "$work/again" ||
+		return 1
+	[ ! -e "$folder/export" ]
+}
 # Goes on with what is there; or is another order, and nothing of that is left.
 finish_export()
 {
@@ -179,9 +188,7 @@ finish_export()
 	} || return 1
 	[ ! -e "$work/tiny.mvault.part" ] &&
 		ctl vault import --check "$work/tiny.mvault" || return 1
-	# What was finished, but not to the last of its traces.
-	[ ! -e "$folder/export" ] ||
-		{ run_export && [ ! -e "$folder/export" ]; } || return 1
+	traces_go run_export || return 1
 	is_old
 }
 
@@ -199,14 +206,14 @@ finish_move()
 {
 	outcome=old
 	is_old || return 1
-	if start; then
+	if ctl vault start $vault; then
+		ran=1
 		ended && picture "$folder" | sort >"$work/old" || return 1
 	else
 		outcome=new
 	fi
-	# The second: finished, but not to the last of its traces.
 	[ -e "$work/mover.mvault" ] || run_move || return 1
-	[ ! -e "$folder/export" ] || run_move || return 1
+	traces_go run_move || return 1
 	! ctl vault start $vault && files_are_known "$folder" || return 1
 	ctl vault delete $vault --yes || return 1
 	host second
