@@ -385,32 +385,14 @@ static int judge_os(struct judge *j, xmlNodePtr os)
 
 static int judge_root(struct judge *j, xmlNodePtr root)
 {
-	static const char *const parts[] = {"name",
-					    "uuid",
-					    "memory",
-					    "currentMemory",
-					    "vcpu",
-					    "sysinfo",
-					    "os",
-					    "features",
-					    "cpu",
-					    "clock",
-					    "pm",
-					    "on_poweroff",
-					    "on_reboot",
-					    "on_crash",
-					    "devices",
-					    "commandline",
-					    "override",
-					    "description",
-					    "title",
-					    "metadata",
-					    "vcpus",
-					    "iothreads",
-					    "maxMemory",
-					    "genid",
-					    "on_lockfailure",
-					    "memoryBacking"};
+	static const char *const parts[] = {
+		"name",      "uuid",           "memory",       "currentMemory",
+		"vcpu",      "sysinfo",        "os",           "features",
+		"cpu",       "clock",          "pm",           "on_poweroff",
+		"on_reboot", "on_crash",       "devices",      "commandline",
+		"override",  "description",    "title",        "metadata",
+		"vcpus",     "iothreads",      "iothreadids",  "maxMemory",
+		"genid",     "on_lockfailure", "memoryBacking"};
 	xmlNodePtr devices = domain_text_child(root, "devices");
 	int r = 0;
 

@@ -245,6 +245,27 @@ static void replace_consoles(xmlNodePtr devices,
 	}
 }
 
+/* Where random numbers come from: every host has this. */
+static void replace_entropy(xmlNodePtr devices,
+			    const struct domain_notes *notes)
+{
+	for (xmlNodePtr n = domain_text_child(devices, "rng"); n;
+	     n = domain_text_next(n)) {
+		xmlNodePtr backend = domain_text_child(n, "backend");
+		xmlChar *from = backend ? xmlNodeGetContent(backend) : NULL;
+
+		if (!from || xmlStrcmp(from, BAD_CAST "/dev/urandom")) {
+			domain_text_drop(n, "backend");
+			domain_text_append(n, "<backend model='random'>"
+					      "/dev/urandom</backend>");
+			domain_note_changed(notes,
+					    "random numbers: they come from "
+					    "/dev/urandom now");
+		}
+		xmlFree(from);
+	}
+}
+
 /* Of a channel to a program of the host, libvirt makes a socket of its own. */
 static void replace_channels(xmlNodePtr devices)
 {
@@ -341,8 +362,9 @@ static void replace_networks(xmlNodePtr root, const struct domain_notes *notes)
 static void drop_tuning(xmlNodePtr root, const struct domain_notes *notes)
 {
 	static const char *const names[] = {
-		"seclabel", "resource",  "cputune",       "numatune",
-		"memtune",  "blkiotune", "launchSecurity"};
+		"seclabel",       "resource",      "cputune",
+		"numatune",       "memtune",       "blkiotune",
+		"launchSecurity", "memoryBacking", "perf"};
 
 	for (size_t i = 0; i < COUNT(names); i++)
 		if (domain_text_drop(root, names[i]))
@@ -428,6 +450,7 @@ static int adopt(xmlNodePtr root, const char *name, const char *emulator,
 	domain_text_fill(domain_text_append(devices, "<emulator/>"), "", NULL,
 			 emulator);
 	replace_graphics(devices, notes);
+	replace_entropy(devices, notes);
 	replace_audio(devices, notes);
 	replace_consoles(devices, notes);
 	replace_channels(devices);

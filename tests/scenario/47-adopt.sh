@@ -16,6 +16,7 @@ cat >"$work/player.xml" <<END
   <name>old-player</name>
   <uuid>$uuid</uuid>
   <memory unit='MiB'>512</memory>
+  <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>
   <vcpu placement='static' cpuset='0'>2</vcpu>
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>
@@ -129,7 +130,7 @@ reported()
 ok "its UUID stays" [ "$(jq -r .uuid "$work/answer")" = "$uuid" ]
 for text in '127.0.0.1, with its password, was replaced' \
 	'q35 is written as pc-q35-' 'QM00001' '52:54:00:6b:3c:58' \
-	'seclabel' 'gone.iso' 'copied into the vault; do not'; do
+	'seclabel' 'memoryBacking' 'gone.iso' 'copied into the vault; do not'; do
 	ok "it tells of the change: $text" reported changed "$text"
 done
 ok "it tells that the CPU's vendor is not pinned" reported unpinned vendor
@@ -169,6 +170,8 @@ ok "a second daemon takes over the same machine, its disk in place" sh -c "
 	cp '$work/images/player.qcow2' '$work/images/twin.qcow2'
 	echo medium >'$work/images/twin.iso'
 	sed -e 's/player\\.qcow2/twin.qcow2/' -e 's/gone\\.iso/twin.iso/' \
+		-e 's|/dev/urandom|/dev/hwrng|' -e 's|<vcpu|<iothreads>1</iothreads>\
+		<iothreadids><iothread id=\"4\"/></iothreadids>&|' \
 		'$work/player.xml' >'$work/twin.xml'"
 ok "the second daemon is there" second
 ok "a machine is adopted once, by whatever name" is_refused \
