@@ -33,7 +33,8 @@
 #define LAYERS_CHAIN 120 /* of one disk; libvirt takes 200 */
 #define LAYERS_MAX 480   /* of all disks */
 #define SNAPSHOTS_MAX 120
-#define LAYER_NAME_SIZE 64 /* of a file in disks/ */
+#define LAYER_NAME_SIZE 64   /* of a file in disks/ */
+#define LAYERS_MADE "layer-" /* what the names of ours begin with */
 #define LAYER_PLACE_SIZE 512
 #define SNAPSHOT_NAME_SIZE 64
 
