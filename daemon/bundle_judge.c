@@ -23,6 +23,7 @@
 #define QCOW2_EXTERNAL 0x4 /* incompatible: data in another file */
 #define QCOW2_KNOWN 0x1f   /* incompatible features up to QEMU 10 */
 #define EXTENSION_DATA_FILE 0x44415441
+#define EXTENSION_BACKING_FORMAT 0xe2792aca
 #define EXTENSIONS_MAX 64
 
 static int bad_image(struct error *error, const char *what)
@@ -48,29 +49,44 @@ static int judge_backing(const uint8_t *head, size_t size, uint64_t offset,
 	return 0;
 }
 
+/*
+ * Without the format of what it stands on, QEMU would look for one in bytes
+ * that the guest wrote.
+ */
 static int judge_extensions(const uint8_t *head, size_t size, uint32_t from,
-			    struct error *error)
+			    const char *on, struct error *error)
 {
 	struct bytes b = bytes_of(head, size);
+	bool said = !on;
 
 	bytes_seek(&b, from);
 	for (unsigned i = 0; i < EXTENSIONS_MAX; i++) {
 		uint32_t type = bytes_be32(&b), length = bytes_be32(&b);
+		const uint8_t *text;
 
 		if (b.bad)
 			break;
 		if (!type)
-			return 0;
+			return said ? 0
+				    : bad_image(error, "it does not say the "
+						       "format of what it "
+						       "stands on");
 		if (type == EXTENSION_DATA_FILE)
 			return bad_image(error,
 					 "it keeps its data in another file");
-		bytes_take(&b, ((size_t)length + 7) & ~(size_t)7);
+		text = bytes_take(&b, ((size_t)length + 7) & ~(size_t)7);
+		if (type != EXTENSION_BACKING_FORMAT || b.bad)
+			continue;
+		said = on && length == strlen(on) && !memcmp(text, on, length);
+		if (!said)
+			return bad_image(error, "it takes what it stands on "
+						"for another format");
 	}
 	return bad_image(error, "its header has no end");
 }
 
 static int judge_qcow2(const uint8_t *head, size_t size, const char *backing,
-		       struct error *error)
+		       const char *on, struct error *error)
 {
 	struct bytes b = bytes_of(head, size);
 	uint32_t magic = bytes_be32(&b), version = bytes_be32(&b), length;
@@ -96,11 +112,11 @@ static int judge_qcow2(const uint8_t *head, size_t size, const char *backing,
 			return bad_image(error,
 					 "it has features that are not known");
 	}
-	return r ? r : judge_extensions(head, size, header, error);
+	return r ? r : judge_extensions(head, size, header, on, error);
 }
 
 int bundle_judge_image(int fd, const char *format, const char *backing,
-		       struct error *error)
+		       const char *on, struct error *error)
 {
 	/* The header, extensions and the backing file's name are in the first
 	 * cluster, of 64 KiB or, when QEMU was told so, up to 2 MiB. */
@@ -117,7 +133,7 @@ int bundle_judge_image(int fd, const char *format, const char *backing,
 		return error_set(error, -ENOMEM, "no memory");
 	n = pread(fd, head, room, 0);
 	r = n < 0 ? error_errno(error, errno, "can't be read")
-		  : judge_qcow2(head, (size_t)n, backing, error);
+		  : judge_qcow2(head, (size_t)n, backing, on, error);
 	free(head);
 	return r;
 }
@@ -142,20 +158,21 @@ static const struct bundle_file *find(const struct bundle_plan *plan,
 }
 
 static int judge_file(const char *folder, const struct bundle_plan *plan,
-		      const char *name, const char *format, const char *backing,
+		      const struct layer *layer, const struct layer *base,
 		      struct error *error)
 {
 	char path[PATH_MAX], below[BUNDLE_PATH_SIZE + 8];
 	int fd, r;
 
-	snprintf(below, sizeof(below), "disks/%s", name);
+	snprintf(below, sizeof(below), "disks/%s", layer->file);
 	if (!find(plan, below))
 		return error_set(error, -EINVAL, "the bundle lacks %s", below);
 	snprintf(path, sizeof(path), "%s/%s", folder, below);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return error_errno(error, errno, "%s", below);
-	r = bundle_judge_image(fd, format, backing, error);
+	r = bundle_judge_image(fd, layer->format, base ? base->file : NULL,
+			       base ? base->format : NULL, error);
 	close(fd);
 	if (r)
 		error_prefix(error, "%s cannot be in a vault", below);
@@ -184,9 +201,8 @@ static int judge_layers(const char *folder, const struct bundle_plan *plan,
 				      "its disk %s is not in the bundle",
 				      layer->file);
 		else
-			r = judge_file(folder, plan, layer->file, layer->format,
-				       layer->backing[0] ? layer->backing
-							 : NULL,
+			r = judge_file(folder, plan, layer,
+				       layers_find(layers, layer->backing),
 				       error);
 	}
 	free(layers);

@@ -20,10 +20,10 @@ int bundle_judge_domain(const char *xml, const struct bundle_plan *plan,
 			struct error *error);
 
 /*
- * Whether an image stands on no other file than `backing` (NULL: on none),
- * by its header alone. format: "qcow2" or "raw".
+ * Whether an image stands on no other file than `backing` (NULL: on none), of
+ * the format `on`, by its header alone. Formats: "qcow2" or "raw".
  */
 int bundle_judge_image(int fd, const char *format, const char *backing,
-		       struct error *error);
+		       const char *on, struct error *error);
 
 #endif

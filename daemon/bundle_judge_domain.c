@@ -13,6 +13,7 @@
 #include "daemon/domain_text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define QEMU "http://libvirt.org/schemas/domain/qemu/1.0"
 
 struct judge {
 	const struct bundle_plan *plan;
@@ -112,6 +113,23 @@ static int judge_place(struct judge *j, xmlNodePtr node, const char *attribute)
 
 /* --- devices ---------------------------------------------------------- */
 
+/*
+ * The images of disks are looked at (bundle_judge.c), of two formats; those of
+ * media are not, and in any format but raw they could stand on another file.
+ */
+static bool is_plain_format(xmlNodePtr disk)
+{
+	const char *format =
+		domain_text_get(domain_text_child(disk, "driver"), "type");
+	const char *device = domain_text_get(disk, "device");
+
+	if (!strcmp(device, "cdrom") || !strcmp(device, "floppy"))
+		return !format[0] || !strcmp(format, "raw");
+	return (!device[0] || !strcmp(device, "disk")) &&
+	       (!format[0] || !strcmp(format, "raw") ||
+		!strcmp(format, "qcow2"));
+}
+
 static int judge_disk(struct judge *j, xmlNodePtr disk)
 {
 	static const char *const parts[] = {
@@ -124,8 +142,13 @@ static int judge_disk(struct judge *j, xmlNodePtr disk)
 		return refuse(j, "a disk that is not a file:",
 			      domain_text_get(disk, "type"));
 	for (xmlNodePtr n = disk->children; n; n = n->next)
-		if (n->type == XML_ELEMENT_NODE && !IS_ONE_OF(n->name, parts))
+		if (n->type == XML_ELEMENT_NODE &&
+		    (!IS_ONE_OF(n->name, parts) || domain_text_next(n)))
 			return refuse(j, "a disk with", (const char *)n->name);
+	if (!is_plain_format(disk))
+		return refuse(j, "a disk that is an image of the format",
+			      domain_text_get(domain_text_child(disk, "driver"),
+					      "type"));
 	if (xmlChildElementCount(source) ||
 	    xmlChildElementCount(domain_text_child(disk, "backingStore")))
 		return refuse(j, "a disk on another file", "");
@@ -201,9 +224,8 @@ static int judge_backend(struct judge *j, xmlNodePtr node)
 				 backend ? BAD_CAST "type" : BAD_CAST "");
 	xmlChar *model = xmlGetProp(backend ? backend : node,
 				    backend ? BAD_CAST "model" : BAD_CAST "");
-	bool good = backend &&
-		    ((is && IS_ONE_OF(is, types)) ||
-		     (model && IS_ONE_OF(model, types))) &&
+	bool good = backend && (is || model) && (!is || IS_ONE_OF(is, types)) &&
+		    (!model || IS_ONE_OF(model, types)) &&
 		    !domain_text_child(backend, "source") &&
 		    !domain_text_child(backend, "device") &&
 		    !domain_text_child(backend, "encryption");
@@ -376,11 +398,43 @@ static int judge_os(struct judge *j, xmlNodePtr os)
 	for (xmlNodePtr n = os ? xmlFirstElementChild(os) : NULL; n;
 	     n = xmlNextElementSibling(n))
 		if (!IS_ONE_OF(n->name, parts) ||
-		    xmlHasProp(n, BAD_CAST "template"))
+		    xmlHasProp(n, BAD_CAST "template") ||
+		    (xmlHasProp(n, BAD_CAST "format") &&
+		     !domain_text_is(n, "format", "raw")))
 			return refuse(j, "in its <os>", (const char *)n->name);
 		else if (IS_ONE_OF(n->name, files) && judge_place(j, n, NULL))
 			return -EINVAL;
 	return 0;
+}
+
+static int judge_namespace(struct judge *j, xmlNodePtr node, const char *wanted)
+{
+	int r = 0;
+
+	if (strcmp(node->ns ? (const char *)node->ns->href : "", wanted) != 0)
+		r = refuse(j, "of another namespace", (const char *)node->name);
+	for (xmlAttrPtr a = node->properties; a && !r; a = a->next)
+		if (a->ns)
+			r = refuse(j, "of another namespace",
+				   (const char *)a->name);
+	for (xmlNodePtr n = xmlFirstElementChild(node); n && !r;
+	     n = xmlNextElementSibling(n))
+		r = judge_namespace(j, n, wanted);
+	return r;
+}
+
+/* Here names alone count; libvirt passes over what is of another namespace. */
+static int judge_namespaces(struct judge *j, xmlNodePtr root)
+{
+	static const char *const of_qemu[] = {"commandline", "override"};
+	int r = root->ns ? refuse(j, "a namespace of its own", "") : 0;
+
+	for (xmlNodePtr n = xmlFirstElementChild(root); n && !r;
+	     n = xmlNextElementSibling(n))
+		if (strcmp((const char *)n->name, "metadata") != 0)
+			r = judge_namespace(
+				j, n, IS_ONE_OF(n->name, of_qemu) ? QEMU : "");
+	return r;
 }
 
 static int judge_root(struct judge *j, xmlNodePtr root)
@@ -416,6 +470,8 @@ static int judge_root(struct judge *j, xmlNodePtr root)
 		r = judge_arguments(j, domain_text_child(root, "commandline"));
 	if (!r)
 		r = judge_override(j, domain_text_child(root, "override"));
+	if (!r)
+		r = judge_namespaces(j, root);
 	return r ? r : judge_paths(j, root);
 }
 

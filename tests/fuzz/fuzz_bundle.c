@@ -95,7 +95,7 @@ static void look(struct sink *sink)
 		if (fstat(sink->files[i], &st) ||
 		    (uint64_t)st.st_size > sink->plan->files[i].size)
 			abort();
-		bundle_judge_image(sink->files[i], "qcow2", NULL, &error);
+		bundle_judge_image(sink->files[i], "qcow2", NULL, NULL, &error);
 		close(sink->files[i]);
 	}
 	bundle_plan_free(sink->plan);

@@ -104,7 +104,18 @@ static void what_reaches_for_the_host_is_refused(void **state)
 				    "file='/etc/shadow'/></backingStore>"},
 		{"<disk type=\"file\" device=\"disk\">",
 		 "<disk type=\"block\" device=\"disk\">"},
+		/* Nobody looks at a medium's image: it may stand on any. */
+		{"type=\"raw\"", "type=\"qcow2\""},
+		{"type=\"raw\"", "type=\"vmdk\""},
+		{"device=\"disk\">", "device=\"lun\">"},
+		{"type=\"qcow2\"", "type=\"vmdk\""},
+		{"device=\"disk\">",
+		 "device=\"disk\"><source file='" HOME "disks/disk.qcow2'/>"},
+		{"<nvram>", "<nvram format='qcow2'>"},
+		{"<loader ", "<loader format='qcow2' "},
 		/* devices */
+		{"<backend type=\"emulator\"",
+		 "<backend type='passthrough' model='builtin'"},
 		{"<devices>",
 		 "<devices><hostdev mode='subsystem' type='usb'/>"},
 		{"<devices>", "<devices><filesystem><source dir='/'/>"
@@ -148,6 +159,15 @@ static void what_reaches_for_the_host_is_refused(void **state)
 		{"<qemu:commandline>",
 		 "<qemu:commandline><qemu:arg value='-snapshot'/>"},
 		{"name=\"ver\"", "name=\"drive\""},
+		/* Of another namespace it is nothing to libvirt. */
+		{"<qemu:override>", "<override xmlns='urn:x'/><qemu:override>"},
+		{"<qemu:override>", "<qemu:override xmlns:qemu='urn:x'>"},
+		{"<qemu:frontend>", "<qemu:frontend xmlns:qemu='urn:x'>"},
+		{"<interface type=\"user\">",
+		 "<interface type=\"user\"><x:alias xmlns:x='urn:x' "
+		 "name='ua-net0'/>"},
+		{"<source file=", "<source xmlns:x='urn:x' x:file='" HOME
+				  "disks/disk.qcow2' file="},
 		/* the rest */
 		{"<uuid>5e0a3c1e", "<uuid>5e0a3c1f"},
 		{"<devices>", "<seclabel type='none'/><devices>"},
@@ -184,10 +204,11 @@ static int leave(void **state)
 static int judge_image(const char *path, const char *format,
 		       const char *backing)
 {
+	const char *on = backing ? "qcow2" : NULL;
 	int fd = open(path, O_RDONLY | O_CLOEXEC), r;
 
 	error_clear(&e);
-	r = bundle_judge_image(fd, format, backing, &e);
+	r = bundle_judge_image(fd, format, backing, on, &e);
 	close(fd);
 	return r;
 }
@@ -209,6 +230,23 @@ static void images_stand_on_what_is_said(void **state)
 	/* A raw image is its guest's, whatever it looks like. */
 	assert_int_equal(judge_image("two.qcow2", "raw", NULL), 0);
 	assert_int_equal(judge_image("two.qcow2", "raw", "one.qcow2"), -EINVAL);
+	/* A raw one below would be opened as what it looks like. */
+	assert_int_equal(disk_create_on("raw-below.qcow2", "one.qcow2", "raw",
+					1 << 24, &e),
+			 0);
+	assert_int_equal(judge_image("raw-below.qcow2", "qcow2", "one.qcow2"),
+			 -EINVAL);
+	assert_int_equal(
+		system("qemu-img create -q -f qcow2 unsaid.qcow2 16M &&"
+		       "printf '\\0\\0\\0\\0\\0\\0\\4\\0\\0\\0\\0\\11' |"
+		       "dd of=unsaid.qcow2 bs=1 seek=8 conv=notrunc "
+		       "status=none &&"
+		       "printf one.qcow2 |"
+		       "dd of=unsaid.qcow2 bs=1 seek=1024 conv=notrunc "
+		       "status=none"),
+		0);
+	assert_int_equal(judge_image("unsaid.qcow2", "qcow2", "one.qcow2"),
+			 -EINVAL);
 	assert_int_equal(
 		disk_create_on("bad.qcow2", "json:{}", "raw", 1 << 24, &e), 0);
 	assert_int_equal(judge_image("bad.qcow2", "qcow2", NULL), -EINVAL);
