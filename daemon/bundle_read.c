@@ -16,6 +16,7 @@
 #include "daemon/bundle_unpack.h"
 #include "recorder/bytes.h"
 
+#define NOTE 28 /* in a head, of the journal only: see note() */
 #define SYNC_STEP (UINT64_C(256) << 20) /* bytes of files between two syncs */
 
 struct work {
@@ -78,16 +79,15 @@ static int note_damage(struct work *w, const struct bundle_unpacked *done,
 	return 0;
 }
 
-static int tell(struct work *w, const struct bundle_unpacked *done,
+/* Of a file, so many more bytes that are not zero. */
+static int tell(struct work *w, unsigned file, uint32_t written,
 		struct error *error)
 {
-	unsigned file = done->head.file;
-
 	for (; w->told_file < file; w->told_file++) {
 		w->told_before += file_at(w, w->told_file)->data;
 		w->told = 0;
 	}
-	w->told += done->written;
+	w->told += written;
 	if (w->told > file_at(w, file)->data)
 		return error_set(error, -EINVAL,
 				 "%s has more data than the bundle's plan says",
@@ -96,6 +96,34 @@ static int tell(struct work *w, const struct bundle_unpacked *done,
 		w->options->progress(w->options->data, w->told_before + w->told,
 				     w->plan->data);
 	return 0;
+}
+
+/*
+ * The journal has each head with what was written of its record, where a
+ * bundle has 0: an import that goes on is held to its plan as well.
+ */
+static void note(struct work *w, const struct bundle_unpacked *done)
+{
+	uint8_t raw[BUNDLE_HEAD];
+
+	memcpy(raw, done->raw, BUNDLE_HEAD);
+	bytes_put_le32(raw + NOTE, done->written);
+	buffer_put(&w->heads, raw, BUNDLE_HEAD);
+}
+
+/* The next note; -ENODATA at the end. */
+static int read_note(int journal, struct bundle_head *head, uint32_t *written,
+		     struct error *error)
+{
+	uint8_t raw[BUNDLE_HEAD];
+	struct bytes b = bytes_of(raw + NOTE, 4);
+	int r = bundle_read_all(journal, raw, sizeof(raw));
+
+	if (r)
+		return r;
+	*written = bytes_le32(&b);
+	bytes_put_le32(raw + NOTE, 0);
+	return bundle_head_read(head, raw, error);
 }
 
 /* The oldest record; 0 also when there is none. */
@@ -113,12 +141,12 @@ static int collect(struct work *w, struct error *error)
 		error_set(error, r, "%s: %s", file_at(w, done.head.file)->path,
 			  done.error.text);
 	else
-		r = tell(w, &done, error);
+		r = tell(w, done.head.file, done.written, error);
 	if (r)
 		return r;
 	bundle_manifest_add(w->manifest, &done.head);
 	if (!is_check(w))
-		buffer_put(&w->heads, done.raw, BUNDLE_HEAD);
+		note(w, &done);
 	w->pending--;
 	return 0;
 }
@@ -166,7 +194,9 @@ static int open_target(struct work *w, struct error *error)
 	w->target = bundle_target_new(fd);
 	if (!w->target)
 		return error_set(error, -ENOMEM, "no memory");
-	return fd >= 0 && ftruncate(fd, (off_t)file->size)
+	/* What an earlier run has written and not noted is not believed. */
+	return fd >= 0 && (ftruncate(fd, (off_t)w->next) ||
+			   ftruncate(fd, (off_t)file->size))
 		       ? error_errno(error, errno, "%s", file->path)
 		       : 0;
 }
@@ -392,17 +422,16 @@ int bundle_position(int journal, size_t plan_size, uint64_t *position,
 		    struct error *error)
 {
 	struct bundle_head head;
-	uint8_t raw[BUNDLE_HEAD];
 	struct stat st;
 	uint64_t count;
+	uint32_t written;
 
 	*position = bundle_start(plan_size);
 	if (fstat(journal, &st) || lseek(journal, 0, SEEK_SET))
 		return error_errno(error, errno, "the import's journal");
 	count = (uint64_t)st.st_size / BUNDLE_HEAD;
 	for (uint64_t i = 0; i < count; i++) {
-		if (bundle_read_all(journal, raw, sizeof(raw)) ||
-		    bundle_head_read(&head, raw, NULL) ||
+		if (read_note(journal, &head, &written, NULL) ||
 		    head.kind != BUNDLE_DATA)
 			return error_set(error, -ESTALE,
 					 "the import's journal is damaged");
@@ -417,15 +446,15 @@ int bundle_position(int journal, size_t plan_size, uint64_t *position,
 static int go_on(struct work *w, struct error *error)
 {
 	struct bundle_head head;
-	uint8_t raw[BUNDLE_HEAD];
-	int r = 0;
+	uint32_t written;
+	int r;
 
 	if (lseek(w->options->journal, 0, SEEK_SET))
 		return error_errno(error, errno, "the import's journal");
-	while (!r && !bundle_read_all(w->options->journal, raw, sizeof(raw))) {
-		r = bundle_head_read(&head, raw, error);
+	while (!(r = read_note(w->options->journal, &head, &written, error))) {
+		r = judge(w, &head, error);
 		if (!r)
-			r = judge(w, &head, error);
+			r = tell(w, head.file, written, error);
 		if (r)
 			break;
 		if (head.file > w->file)
@@ -435,7 +464,7 @@ static int go_on(struct work *w, struct error *error)
 		w->at += BUNDLE_HEAD + head.stored;
 		bundle_manifest_add(w->manifest, &head);
 	}
-	return r;
+	return r == -ENODATA ? 0 : r;
 }
 
 /* What may follow a record of a kind. */

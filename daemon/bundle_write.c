@@ -38,10 +38,8 @@ static const struct bundle_file *file_at(const struct work *w, unsigned n)
 
 /* --- what is written -------------------------------------------------- */
 
-static int flush(struct work *w, struct error *error)
+static int write_heads(struct work *w, struct error *error)
 {
-	if (w->options->is_file && fdatasync(w->options->output))
-		return error_errno(error, errno, "can't write the bundle");
 	if (w->heads.failed ||
 	    bundle_write_all(w->options->journal, w->heads.data,
 			     w->heads.size) ||
@@ -49,8 +47,15 @@ static int flush(struct work *w, struct error *error)
 		return error_set(error, -EIO,
 				 "can't write the journal of the export");
 	buffer_drop(&w->heads, w->heads.size);
-	w->unsynced = 0;
 	return 0;
+}
+
+static int flush(struct work *w, struct error *error)
+{
+	if (w->options->is_file && fdatasync(w->options->output))
+		return error_errno(error, errno, "can't write the bundle");
+	w->unsynced = 0;
+	return write_heads(w, error);
 }
 
 static int no_room(struct error *error)
@@ -89,6 +94,12 @@ static int put(struct work *w, const uint8_t *data, size_t size,
 	return r ? error_errno(error, r, "can't write the bundle") : 0;
 }
 
+static void note(struct work *w, const struct bundle_record *record)
+{
+	if (w->records >= w->known)
+		buffer_put(&w->heads, record->data, BUNDLE_HEAD);
+}
+
 static int put_data(struct work *w, const struct bundle_record *record,
 		    struct error *error)
 {
@@ -101,28 +112,34 @@ static int put_data(struct work *w, const struct bundle_record *record,
 		r = error_set(error, -ESTALE,
 			      "%s is not what it was when the export began",
 			      file_at(w, record->file)->path);
+	/* What a far end may have of a record is known, whenever this ends. */
+	if (!r && !w->options->is_file) {
+		note(w, record);
+		r = write_heads(w, error);
+	}
 	if (!r)
 		r = check_room(w, error);
 	if (!r)
 		r = put(w, record->data, record->size, error);
 	if (r)
 		return r;
-	if (w->records >= w->known)
-		buffer_put(&w->heads, record->data, BUNDLE_HEAD);
+	if (w->options->is_file)
+		note(w, record);
 	w->records++;
 	bundle_manifest_add(w->manifest, &head);
 	return w->unsynced >= SYNC_STEP ? flush(w, error) : 0;
 }
 
-static void tell(struct work *w, const struct bundle_record *record)
+/* Of a file, so many more bytes were looked at. */
+static void tell(struct work *w, unsigned file, uint32_t window)
 {
-	for (; w->told_file < record->file; w->told_file++) {
+	for (; w->told_file < file; w->told_file++) {
 		w->told_before += file_at(w, w->told_file)->data;
 		w->told = 0;
 	}
-	w->told += record->window;
-	if (w->told > file_at(w, record->file)->data)
-		w->told = file_at(w, record->file)->data;
+	w->told += window;
+	if (w->told > file_at(w, file)->data)
+		w->told = file_at(w, file)->data;
 	if (w->options->progress)
 		w->options->progress(w->options->data, w->told_before + w->told,
 				     w->options->plan->data);
@@ -137,7 +154,7 @@ static int write_data(struct work *w, struct error *error)
 		r = record.data ? put_data(w, &record, error) : 0;
 		if (r)
 			break;
-		tell(w, &record);
+		tell(w, record.file, record.window);
 	}
 	/* It is gone on with here. */
 	if (r == -ENOSPC)
@@ -241,6 +258,7 @@ static int pass(struct work *w, uint64_t n, struct bundle_head *head,
 		return error_set(error, -ESTALE,
 				 "the export's journal is damaged");
 	bundle_windows_pass(w->windows, head);
+	tell(w, head->file, head->length);
 	bundle_manifest_add(w->manifest, head);
 	w->records++;
 	return 0;

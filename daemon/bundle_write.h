@@ -16,7 +16,8 @@ struct bundle_writer {
 	bool is_file; /* the output: else a pipe */
 	/*
 	 * A file of heads of the records that are written, for going on. Of an
-	 * output that is a file, what it names is on the disk.
+	 * output that is a file, what it names is on the disk; of a pipe, it
+	 * names whatever was given into it.
 	 */
 	int journal;
 	/*

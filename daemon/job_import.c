@@ -224,19 +224,20 @@ static bool is_for_good(const struct import_job *i, int r)
 		return true; /* it never came */
 	switch (r) {
 	case -EBUSY:
-	case -ENODATA:
-	case -ENOSPC:
-	case -EIO:
-	case -EINTR:
-	case -ENOMEM:
 		return false;
-	case -EEXIST: /* under another name it goes on */
-		return fstat(i->journal, &st) || !st.st_size;
-	case -ECANCELED:
-		return !job_work_is_interrupted(i->work);
-	default:
+	case -EBADMSG: /* it is bad, or not what it was */
+	case -EINVAL:
+	case -ESTALE:
+	case -EPERM:
 		return true;
+	case -ECANCELED:
+		if (!job_work_is_interrupted(i->work))
+			return true;
+		break;
+	default: /* of the network, the disk, or a name that is taken */
+		break;
 	}
+	return fstat(i->journal, &st) || !st.st_size;
 }
 
 static int run(struct job_work *work, void *data, struct error *error)
@@ -251,7 +252,7 @@ static int run(struct job_work *work, void *data, struct error *error)
 	if (!r)
 		return 0;
 	if (i->lock >= 0 && i->order && is_for_good(i, r) &&
-	    folder_remove(i->folder, &later))
+	    vault_import_remove(i->folder, &later))
 		log_warning("import: %s", later.text);
 	if (i->is_url)
 		transfer_shown(i->from, shown);

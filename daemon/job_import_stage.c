@@ -4,6 +4,7 @@
  */
 #include "daemon/job_import.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,24 +132,43 @@ static bool load(struct import_job *i)
 	       !read_plan(i, (uint32_t)st.st_size, NULL);
 }
 
-/* Empties it, but for the lock. */
+/* What was to be a vault, of whatever bundle. */
+static int remove_vaults(const struct import_job *i, struct error *error)
+{
+	DIR *list = opendir(i->folder);
+	struct dirent *entry;
+	char path[PATH_MAX];
+	struct stat st;
+	int r = list ? 0 : error_errno(error, errno, "%s", i->folder);
+
+	while (!r && (entry = readdir(list))) {
+		import_path(i, entry->d_name, path);
+		if (entry->d_name[0] != '.' && !lstat(path, &st) &&
+		    S_ISDIR(st.st_mode))
+			r = folder_remove(path, error);
+	}
+	if (list)
+		closedir(list);
+	return r;
+}
+
+/*
+ * Empties it, but for the lock. The order first: without one, nothing of the
+ * rest is gone on with, wherever this is cut.
+ */
 int import_begin_anew(struct import_job *i, struct error *error)
 {
-	char path[PATH_MAX];
-	int r = 0;
+	int r;
 
-	if (i->plan) {
-		import_path(i, i->plan->uuid, path);
-		r = folder_remove(path, error);
-	}
 	bundle_plan_free(i->plan);
 	i->plan = NULL;
 	i->plan_size = 0;
 	json_decref(i->order);
 	i->order = json_object();
-	if (ftruncate(i->journal, 0) || ftruncate(i->plan_fd, 0))
-		return error_errno(error, errno, "can't write %s", i->folder);
-	return r ? r : import_save(i, NULL, NULL, error);
+	r = import_save(i, NULL, NULL, error);
+	if (!r && (ftruncate(i->journal, 0) || ftruncate(i->plan_fd, 0)))
+		r = error_errno(error, errno, "can't write %s", i->folder);
+	return r ? r : remove_vaults(i, error);
 }
 
 int import_prepare(struct import_job *i, struct error *error)

@@ -181,14 +181,16 @@ static int write_row(struct control *control, const char *uuid,
 }
 
 /* Under another name first: a part of it would be an import to go on with. */
-static int take_away(const char *folder, struct error *error)
+int vault_import_remove(const char *folder, struct error *error)
 {
 	char done[PATH_MAX];
+	int r;
 
 	snprintf(done, sizeof(done), "%.4000s" DONE, folder);
-	if (rename(folder, done))
-		return error_errno(error, errno, "can't rename %s", folder);
-	return folder_remove(done, error);
+	r = folder_remove(done, error); /* an earlier one's */
+	if (!r && rename(folder, done))
+		r = error_errno(error, errno, "can't rename %s", folder);
+	return r ? r : folder_remove(done, error);
 }
 
 /* What was decided, from wherever it was cut. */
@@ -221,7 +223,7 @@ static int come_to_be(struct control *control, const char *folder,
 				     json_incref(json_object_get(json, "spec")),
 				     error);
 	json_decref(json);
-	return r ? r : take_away(folder, error);
+	return r ? r : vault_import_remove(folder, error);
 }
 
 int vault_import_finish(struct control *control, const char *folder,
@@ -278,7 +280,7 @@ static void recover(struct control *control, const char *folder)
 	else if (!access(path, F_OK))
 		r = come_to_be(control, folder, &error);
 	else if (!stat(folder, &st) && time(NULL) - st.st_mtime > FORGET_S)
-		r = folder_remove(folder, &error);
+		r = vault_import_remove(folder, &error);
 	if (r)
 		log_warning("import %s: %s", folder, error.text);
 }

@@ -19,6 +19,9 @@ struct control;
 int vault_import_check(struct control *control, const struct bundle_plan *plan,
 		       const char *name, struct error *error);
 
+/* Removes an import's folder, from which nothing is gone on with any more. */
+int vault_import_remove(const char *folder, struct error *error);
+
 /*
  * The folder holds all files of the plan. -EINVAL when they are not what an
  * export of ours makes: a definition that reaches for the host, an image on

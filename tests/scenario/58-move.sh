@@ -159,6 +159,8 @@ ok "a vault that was never started is exported" \
 daemon_stop
 mv "$state" "$work/old"
 daemon_start || bail "the daemon did not start on a new state"
+mkdir -p "$state/import/$(printf %s "$work/bad.mvault" | sha256sum |
+	cut -c1-32).done/x"
 ok "the damaged one is refused" is_refused 'damaged' \
 	ctl vault import "$work/bad.mvault"
 ok "and nothing of it is left" nothing_is_left
@@ -206,6 +208,14 @@ ok "so is a disk on the host's file" disk_is_refused -u -b /etc/shadow -F raw
 ok "so is a disk with its data elsewhere" \
 	disk_is_refused -o "data_file=$work/data.raw"
 
+# What an earlier import from there has left comes into no vault.
+left_by_another()
+{
+	key=$(printf %s "$1" | sha256sum | cut -c1-32)
+	mkdir -p "$state/import/$key/$(basename "$vault")/snapshots/x" &&
+		touch "$state/import/$key/$(basename "$vault")/snapshots/x/y"
+}
+ok "something of another import lies there" left_by_another "$work/keep.mvault"
 killed_import()
 {
 	for pause in 0.05 0.2; do
@@ -222,6 +232,7 @@ killed_import()
 ok "it is imported, the daemon killed twice" killed_import
 ok "nothing is left of that" nothing_is_left
 vault=$state/vaults/$(uuid_of moved)
+ok "it has nothing of the other" test ! -e "$vault/snapshots/x"
 digests_of "$vault" >"$work/after"
 ok "every file is as it was" diff "$work/before" "$work/after"
 ok "with its snapshot" test "$(json '.[0].name' \

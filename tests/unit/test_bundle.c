@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <zstd.h>
 
 #include <stdarg.h>
@@ -211,6 +213,101 @@ static void what_has_changed_meanwhile_is_seen(void **state)
 	fixture_free(&f);
 }
 
+/* Of a stream that broke off after so many bytes. */
+static void break_off(struct fixture *f, int journal, size_t after)
+{
+	int fds[2];
+	struct bundle_writer writer;
+	pid_t reader;
+
+	assert_int_equal(pipe(fds), 0);
+	reader = fork();
+	if (!reader) {
+		char byte;
+
+		close(fds[1]);
+		while (after-- && read(fds[0], &byte, 1) == 1)
+			;
+		_exit(0);
+	}
+	close(fds[0]);
+	signal(SIGPIPE, SIG_IGN);
+	writer = fixture_writer(f, fds[1], journal);
+	writer.is_file = false;
+	assert_int_equal(bundle_write(&writer, &e), -EPIPE);
+	close(fds[1]);
+	waitpid(reader, NULL, 0);
+}
+
+static void what_was_sent_is_not_mixed_with_something_else(void **state)
+{
+	struct fixture f;
+	int journal = memfd_create("journal", 0), out;
+	struct bundle_writer writer;
+
+	(void)state;
+	fixture_make(&f, false);
+	break_off(&f, journal, 100000);
+	/* A byte behind those in the record that was cut. */
+	fixture_noise(f.files[0], 8 * MIB - 4096, 4096, 77);
+	out = open("/dev/null", O_WRONLY);
+	writer = fixture_writer(&f, out, journal);
+	writer.is_file = false;
+	writer.have = 100000;
+	assert_int_equal(bundle_write(&writer, &e), -ESTALE);
+	close(out);
+	close(journal);
+	fixture_free(&f);
+}
+
+/* Cut again and again, it holds no more than its plan says either. */
+static void a_plan_holds_for_an_import_that_goes_on(void **state)
+{
+	struct fixture f;
+	int bundle, journal = memfd_create("journal", 0);
+	struct bundle_reader reader;
+	struct bundle_head head;
+	uint64_t position;
+	uint8_t *data;
+
+	(void)state;
+	fixture_make(&f, false);
+	f.plan->files[0].data = 256 << 10;
+	free(f.text);
+	f.text = bundle_plan_print(f.plan);
+	bundle = fixture_bundle(&f);
+	data = content(bundle);
+	assert_int_equal(bundle_head_read(&head, data + BUNDLE_MAGIC_SIZE, &e),
+			 0);
+	for (int i = 0; i < 2; i++) {
+		/* The end of the first two records, then all of it. */
+		int part = memfd_create("part", 0);
+		size_t size = i ? size_of(bundle) : 180000;
+
+		assert_int_equal(write(part, data, size), size);
+		position = 0;
+		reader = fixture_reader(&f, part, journal);
+		if (i) {
+			assert_int_equal(bundle_position(journal,
+							 strlen(f.text),
+							 &position, &e),
+					 0);
+			reader.plan = f.plan;
+			reader.plan_size = strlen(f.text);
+			memcpy(reader.plan_digest, head.digest, BUNDLE_DIGEST);
+		}
+		lseek(part, (off_t)position, SEEK_SET);
+		assert_int_equal(bundle_read(&reader, &e),
+				 i ? -EINVAL : -ENODATA);
+		close(part);
+	}
+	assert_non_null(strstr(e.text, "more data than"));
+	free(data);
+	close(journal);
+	close(bundle);
+	fixture_free(&f);
+}
+
 static void an_import_is_gone_on_with(void **state)
 {
 	struct fixture f;
@@ -245,6 +342,11 @@ static void an_import_is_gone_on_with(void **state)
 		assert_int_equal(
 			bundle_head_read(&head, data + BUNDLE_MAGIC_SIZE, &e),
 			0);
+		/* What was written and not noted may be anything. */
+		if (!lost) {
+			fixture_noise(f.made[0], 20 * MIB, 4096, 5);
+			fixture_noise(f.made[1], MIB, 4096, 6);
+		}
 		reader = fixture_reader(&f, bundle, journal);
 		reader.plan = f.plan;
 		reader.plan_size = strlen(f.text);
@@ -668,6 +770,9 @@ int main(void)
 		cmocka_unit_test(a_file_is_gone_on_with),
 		cmocka_unit_test(what_has_changed_meanwhile_is_seen),
 		cmocka_unit_test(an_import_is_gone_on_with),
+		cmocka_unit_test(
+			what_was_sent_is_not_mixed_with_something_else),
+		cmocka_unit_test(a_plan_holds_for_an_import_that_goes_on),
 		cmocka_unit_test(a_flipped_bit_is_found),
 		cmocka_unit_test(a_cut_is_no_bundle),
 		cmocka_unit_test(nothing_may_follow_the_end),
