@@ -132,11 +132,12 @@ static int make_part(const char *path, struct error *error)
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0 && (errno == EROFS || errno == EACCES || errno == EPERM))
-		return error_errno(error, errno,
-				   "can't write %s: give a folder that belongs "
-				   "to the daemon's user and that its unit lets "
-				   "it write to (ReadWritePaths)",
-				   path);
+		return error_errno(
+			error, errno,
+			"can't write %s: give a folder that belongs "
+			"to the daemon's user and that its unit lets "
+			"it write to (ReadWritePaths)",
+			path);
 	if (fd < 0)
 		return error_errno(error, errno, "can't write %s", path);
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && !st.st_size &&
@@ -186,29 +187,62 @@ static int open_part(struct export_job *e, struct error *error)
 	return export_save(e, error);
 }
 
+/* Over nothing that is there, also where (NFS) a rename can't see to that. */
+static int give_name(const char *from, const char *to)
+{
+	if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (!link(from, to))
+		return unlink(from) ? -errno : 0;
+	if (errno == EEXIST)
+		return -EEXIST;
+	if (!access(to, F_OK))
+		return -EEXIST;
+	return rename(from, to) ? -errno : 0;
+}
+
+static bool is_whole(const struct export_job *e)
+{
+	return json_is_true(json_object_get(e->order, "whole"));
+}
+
 static int show_file(struct export_job *e, struct error *error)
 {
 	char path[PATH_MAX];
+	int r;
 
+	json_object_set_new(e->order, "whole", json_true());
+	r = export_save(e, error);
+	if (r)
+		return r;
 	export_part_path(e->to, path);
-	if (renameat2(AT_FDCWD, path, AT_FDCWD, e->to, RENAME_NOREPLACE))
-		return error_errno(error, errno, "can't name the bundle %s",
-				   e->to);
+	r = give_name(path, e->to);
+	if (r)
+		return error_errno(error, r,
+				   "can't name the bundle %s, which is whole "
+				   "in %s",
+				   e->to, path);
 	snprintf(path, sizeof(path), "%s", e->to);
 	return folder_sync(dirname(path), error);
 }
 
 static int to_file(struct export_job *e, struct error *error)
 {
+	char path[PATH_MAX];
 	int r;
 
 	/* It was finished, and a crash came before it was said. */
-	if (export_is_part(e, e->to))
+	if (is_whole(e) && export_is_part(e, e->to))
 		return 0;
 	if (!access(e->to, F_OK))
 		return error_set(error, -EEXIST,
 				 "%s is there already: choose another name",
 				 e->to);
+	export_part_path(e->to, path);
+	if (is_whole(e) && export_is_part(e, path))
+		return show_file(e, error);
 	r = open_part(e, error);
 	if (!r)
 		r = start_process(e, e->part, error);
@@ -284,12 +318,6 @@ static int to_url(struct export_job *e, struct error *error)
 
 	bundle_process_kill(e->process);
 	e->process = NULL;
-	if (r == -ECANCELED && !job_work_is_interrupted(e->work)) {
-		struct transfer_send last = send;
-
-		last.state = json_object_get(e->order, "state");
-		transfer_forget(e->work, &last, NULL);
-	}
 	json_decref(state);
 	return r;
 }
@@ -299,6 +327,11 @@ static int to_url(struct export_job *e, struct error *error)
 /* Where it ended, is there something to go on with? */
 static bool is_for_good(const struct export_job *e, int r)
 {
+	/* Nobody can go on with it, or it lacks but its name. */
+	if (e->order && !json_is_true(json_object_get(e->order, "ready")))
+		return true;
+	if (r && is_whole(e))
+		return false;
 	switch (r) {
 	case 0:
 	case -ESTALE:
@@ -453,6 +486,18 @@ static int set_destination(struct export_job *e, const char *to,
 	return 0;
 }
 
+/* Before hours of work, too. */
+static int check_target(const char *target, struct error *error)
+{
+	uint8_t id[(HOST_KEY_ID_SIZE - 1) / 2];
+	int r = host_key_unhex(target, id, sizeof(id), error);
+
+	if (r)
+		error_prefix(error, "the key of the host to move to (its "
+				    "mediavmctl status shows it)");
+	return r;
+}
+
 int job_export(struct jobs *jobs, const struct vault_export *order,
 	       char id[JOB_ID_SIZE], struct error *error)
 {
@@ -470,6 +515,8 @@ int job_export(struct jobs *jobs, const struct vault_export *order,
 	r = vault_find(e->control, order->vault, &e->vault, error);
 	if (!r)
 		r = attach_refuse(&e->vault, error);
+	if (!r && order->target)
+		r = check_target(order->target, error);
 	if (!r)
 		r = set_destination(e, order->to, error);
 	if (r) {

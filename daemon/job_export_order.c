@@ -17,6 +17,7 @@
 #include "daemon/folder.h"
 #include "daemon/log.h"
 #include "daemon/snapshot.h"
+#include "daemon/transfer.h"
 #include "daemon/units.h"
 
 #define ORDER_MAX (1 << 20)
@@ -154,17 +155,39 @@ static void delete_snapshot(struct export_job *e)
 			    e->vault.name, name, error.text);
 }
 
+/* An upload that nobody will go on with; the far end may not be there. */
+static void forget_upload(struct export_job *e)
+{
+	const struct transfer_send send = {
+		.url = export_text(e, "to"),
+		.id = export_text(e, "id"),
+		.state = json_object_get(e->order, "state")};
+	struct error error = {0};
+
+	if (transfer_forget(e->work, &send, &error))
+		log_warning("vault %s: what an unfinished export left: %s",
+			    e->vault.name, error.text);
+}
+
+static void forget_part(struct export_job *e)
+{
+	char path[PATH_MAX];
+
+	export_part_path(export_text(e, "to"), path);
+	if (export_is_part(e, path))
+		unlink(path);
+}
+
 /* Nothing of it stays; done: but what it has made. Needs the lock. */
 void export_forget(struct export_job *e, bool done)
 {
 	char path[PATH_MAX];
 	struct error error = {0};
 
-	if (!done && !e->is_url) {
-		export_part_path(export_text(e, "to"), path);
-		if (export_is_part(e, path))
-			unlink(path);
-	}
+	if (!done && !transfer_is_url(export_text(e, "to")))
+		forget_part(e);
+	else if (!done && export_text(e, "id")[0])
+		forget_upload(e);
 	delete_snapshot(e);
 	export_path(e, NULL, path);
 	if (folder_remove(path, &error))
@@ -329,6 +352,8 @@ static int begin_anew(struct export_job *e, struct error *error)
 		r = pack(e, error);
 	if (!r) {
 		json_object_set_new(e->order, "ready", json_true());
+		json_object_set_new(e->order, "id",
+				    json_string(e->pack->plan->id));
 		r = export_save(e, error);
 	}
 	return r;

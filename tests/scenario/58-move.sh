@@ -101,6 +101,39 @@ else
 	skip "a disk has not enough room for it" "no mount name space"
 fi
 
+# Not even a moment's snapshot stays of what could not begin.
+too_much()
+{
+	mkdir "$vault/boot/many" &&
+		(cd "$vault/boot/many" && seq 1 20001 | xargs touch) &&
+		ctl vault start keep &&
+		is_refused 'more than 20000 files' ctl vault export keep \
+			http://127.0.0.1:1/x.mvault
+}
+ok "a running one with too many files is refused" too_much
+rm -r "$vault/boot/many"
+ctl vault stop --force keep >/dev/null
+ok "and its snapshot is gone" test "$(json length \
+	ctl --json vault snapshot keep list)" = 1
+
+# What is not whole is not taken for it, whoever gave it its name.
+half_named()
+{
+	for try in 1 2 3 4 5; do
+		half=$work/half$try.mvault
+		ctl vault export keep "$half" --no-wait >/dev/null
+		wait_for 10 test -s "$half.part" -o -s "$half"
+		kill -9 "$daemon_pid"
+		wait "$daemon_pid" 2>/dev/null
+		daemon_start || return 1
+		[ ! -e "$half.part" ] || break
+	done
+	mv "$half.part" "$half" &&
+		is_refused 'there already' ctl vault export keep "$half"
+}
+ok "half of a bundle is not the bundle" half_named
+ok "a host that is none is told at once" is_refused 'the key of the host' \
+	ctl vault export keep "$work" --move --for-host abc --no-wait
 ok "it is not exported over something" is_refused 'there already' \
 	ctl vault export keep "$work/running.mvault"
 ok "the name is taken" is_refused 'already: give another name (--name)' \
@@ -253,4 +286,12 @@ ok "and does not start by itself" is_refused 'vault restore' \
 ok "but when its owner says so" ctl vault restore keep --yes \
 	--statement "the other is retired"
 ok "then it starts" ctl vault start keep
+
+daemon_stop
+on_host=$BUILDDIR/tests/scenario/plain_rename
+daemon_start || bail "the daemon did not start again"
+ok "it is exported to where a rename is a plain one" \
+	ctl vault export keep "$work/plain.mvault"
+ok "nothing else is left there" test ! -e "$work/plain.mvault.part"
+ok "and is good" ctl vault import --check "$work/plain.mvault"
 finish
