@@ -233,10 +233,16 @@ static int open_part(void *data, uint64_t *offset, int *fd, struct error *error)
 {
 	struct fetch *f = data;
 	char path[PATH_MAX];
+	/* Of what source a part is that came without its state, nobody knows */
+	int flags = 0;
 	off_t end;
 
+	vault_path(f->control, f->uuid, KNOWN, path);
+	if (access(path, F_OK))
+		flags = O_TRUNC;
 	vault_path(f->control, f->uuid, PART, path);
-	*fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	*fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | flags,
+		   0600);
 	end = *fd < 0 ? -1 : lseek(*fd, 0, SEEK_END);
 	if (end < 0)
 		return error_errno(error, errno, "can't write %s", path);
@@ -310,6 +316,9 @@ static int accept_iso(struct job_work *work, struct fetch *f,
 		r = error_errno(error, errno, "can't write %s", path);
 	if (fd >= 0)
 		close(fd);
+	vault_path(f->control, f->uuid, "disks", path);
+	if (!r)
+		r = folder_sync(path, error);
 	job_work_result(work, json_pack("{s:s, s:s}", "vault", f->spec.name,
 					"iso_sha256", found));
 	return r;

@@ -57,7 +57,7 @@ refused()
 nothing_left()
 {
 	! ctl vault show "$1" &&
-		[ "$(find "$state/vaults" -name 'cd.iso*' | wc -l)" = 2 ]
+		[ "$(find "$state/vaults" -name 'cd.iso*' | wc -l)" = 3 ]
 }
 
 cut_at "$nginx_port" 9000000
@@ -109,6 +109,21 @@ range_asked()
 	grep '"GET /slow/setup.iso HTTP/1.1" 206' "$work/nginx.access"
 }
 ok "only the rest was asked for" range_asked
+
+# The kill came between the image's first bytes and what they are of.
+begun_by_nobody()
+{
+	"$BUILDDIR/mediavmctl" --socket "$run/api.sock" vault create unsaid \
+		--memory 64M --kernel "$work/kernel" --iso "$slow" --no-wait &&
+		wait_for 20 half_fetched
+	kill -9 "$daemon_pid"
+	wait "$daemon_pid" 2>/dev/null
+	rm "$state"/vaults/*/fetch.state
+	head -c 24000000 /dev/urandom >"$www/files/setup.iso"
+	daemon_start && wait_for 30 ctl vault show unsaid
+}
+ok "a beginning of nobody knows what" begun_by_nobody
+ok "does not come into the image" same_image unsaid
 
 ok "another image than was meant is refused" refused 'not the one' create \
 	bad "http://127.0.0.1:$nginx_port/files/setup.iso" --iso-sha256 "$wrong"
