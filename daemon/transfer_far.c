@@ -333,8 +333,6 @@ void far_prepare(struct far *far, const char *url)
 	curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR,
 			 tls ? "https" : "http,https");
 	curl_easy_setopt(curl, CURLOPT_MAXREDIRS, REDIRECTS);
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION,
-			 far->kind == FAR_HTTP ? 1L : 0L);
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION,
 			 (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, far_keep);

@@ -64,7 +64,8 @@ void far_close(struct far *far);
 
 /*
  * Before each request: forgets the last one's options. url is copied. Takes
- * what is written into `body` until another callback is set.
+ * what is written into `body` until another callback is set. Redirects are not
+ * followed: what changes something goes to where the user said.
  */
 void far_prepare(struct far *far, const char *url);
 /* That callback. */

@@ -179,6 +179,8 @@ static void ask(struct fetch *f)
 	curl_easy_setopt(far->curl, CURLOPT_WRITEFUNCTION, take);
 	curl_easy_setopt(far->curl, CURLOPT_WRITEDATA, f);
 	curl_easy_setopt(far->curl, CURLOPT_FILETIME, 1L);
+	curl_easy_setopt(far->curl, CURLOPT_FOLLOWLOCATION,
+			 far->kind == FAR_HTTP ? 1L : 0L);
 	f->checked = false;
 	if (far->kind == FAR_S3)
 		far_s3_sign(far, far_s3_empty);

@@ -22,6 +22,7 @@
 #define PART_MIN (8ull << 20)
 #define PART_UNKNOWN (64ull << 20) /* when nobody says how much it will be */
 #define TAG 200
+#define DONE "CompleteMultipartUploadResult" /* of an answer */
 
 const char far_s3_empty[] =
 	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -354,6 +355,10 @@ static int finish(struct far *far, struct far_store *store, uint64_t size,
 	/* An error may come with status 200, as it says after it began. */
 	if (!r && element(&at, "Code", code, sizeof(code)))
 		r = error_set(error, -EAGAIN, "%s answers %s", far->host, code);
+	else if (!r && (!far->body || !strstr(far->body, DONE)))
+		r = error_set(error, -EAGAIN,
+			      "%s does not say what became of the upload",
+			      far->host);
 	if (r == -ENOENT && is_complete(far, size))
 		return 0;
 	return r;

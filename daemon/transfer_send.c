@@ -213,6 +213,8 @@ static int check_free(struct far *far, struct error *error)
 	curl_easy_setopt(far->curl, CURLOPT_NOBODY, 1L);
 	if (far->kind == FAR_SFTP)
 		curl_easy_setopt(far->curl, CURLOPT_FILETIME, 1L);
+	if (far->kind == FAR_HTTP)
+		curl_easy_setopt(far->curl, CURLOPT_FOLLOWLOCATION, 1L);
 	if (far->kind == FAR_S3)
 		far_s3_sign(far, far_s3_empty);
 	r = far_perform_or(far, 404, error);

@@ -239,6 +239,9 @@ if nginx_start; then
 		"$far/files/none" "$work/x"
 	ok "http: 507 is told" fails 'is full' http-6 http send \
 		"$far/full/x" "$work/data"
+	ok "http: an upload goes nowhere but where it was said" \
+		fails 'answers 307' http-9 http send "$far/astray/x" "$work/data"
+	ok "http: and nothing is there" test ! -e "$www/put/astray"
 	ok "http: a server that nobody is at is told, at once" \
 		fails 'ailed to connect' http-6 http fetch \
 		"http://127.0.0.1:1/x" "$work/x"
@@ -268,6 +271,10 @@ if s3_start; then
 	cut_at "$s3_port" 12000000
 	conf s3cut "s3-endpoint = http://localhost:$cut_port"
 	fetch_cut s3 s3cut s3://vaults/killed
+	ok "s3: sent, of which the server did not say the end" \
+		transfer s3-9 s3 send s3://vaults/unsure "$work/data"
+	ok "s3: fetched after that" \
+		transfer s3-11 s3 fetch s3://vaults/unsure "$work/s3.unsure"
 	cut_at "$s3_port" 12000000 -1
 	conf s3hasty "s3-endpoint = http://localhost:$cut_port" 'patience = 500ms'
 	forgotten s3 s3 s3://vaults/x s3hasty s3://vaults/x \

@@ -78,6 +78,11 @@ nginx_start()
 			location /full/ {
 				if (\$request_method = PUT) { return 507; }
 			}
+			location /astray/ {
+				if (\$request_method = PUT) {
+					return 307 /put/astray;
+				}
+			}
 			location /moved/ { rewrite ^/moved/(.*) /files/\$1 redirect; }
 			$nginx_lines
 		}
