@@ -274,7 +274,7 @@ if s3_start; then
 	ok "s3: sent, of which the server did not say the end" \
 		transfer s3-9 s3 send s3://vaults/unsure "$work/data"
 	ok "s3: fetched after that" \
-		transfer s3-11 s3 fetch s3://vaults/unsure "$work/s3.unsure"
+		transfer s3-unsure s3 fetch s3://vaults/unsure "$work/s3.unsure"
 	cut_at "$s3_port" 12000000 -1
 	conf s3hasty "s3-endpoint = http://localhost:$cut_port" 'patience = 500ms'
 	forgotten s3 s3 s3://vaults/x s3hasty s3://vaults/x \

@@ -88,6 +88,26 @@ if apache_start; then
 	ok "webdav: exported, the connection cut in the middle" \
 		ctl vault export far "http://127.0.0.1:$cut_port/dav/a.mvault"
 	ok "webdav: it was really cut" was_cut
+	part_is_there()
+	{
+		ls "$dav" | grep 'part$'
+	}
+	# Half of it is there when another place is asked for.
+	abandoned()
+	{
+		for try in 1 2 3 4 5; do
+			ctl vault export far --no-wait \
+				"http://127.0.0.1:$apache_port/dav/b$try.mvault"
+			wait_for 5 part_is_there
+			kill -9 "$daemon_pid"
+			wait "$daemon_pid" 2>/dev/null
+			daemon_start || return 1
+			! part_is_there || break
+		done
+		part_is_there && ctl vault export far "$work/other.mvault"
+	}
+	ok "webdav: an upload is given up for another place" abandoned
+	ok "webdav: it is taken away" sh -c "! ls '$dav' | grep 'part$'"
 	cut_at "$apache_port" 12000000
 	comes_back "webdav, cut" "http://127.0.0.1:$cut_port/dav/a.mvault"
 	ok "webdav: that was really cut" was_cut
@@ -100,6 +120,28 @@ if nginx_start; then
 	cut_at "$nginx_port" 12000000
 	comes_back "http, cut" "http://127.0.0.1:$cut_port/files/a.mvault"
 	ok "http: that was really cut" was_cut
+	# What the server does not have for a while is not lost here.
+	cut_at "$nginx_port" 12000000
+	gone=http://127.0.0.1:$cut_port/slow/a.mvault
+	is_begun()
+	{
+		grep -s '"plan"' "$state"/import/*/order.json
+	}
+	gone_for_a_while()
+	{
+		ctl vault import "$gone" >"$work/gone" 2>&1 &
+		gone_pid=$!
+		wait_for 10 is_begun
+		mv "$www/files/a.mvault" "$www/files/b.mvault"
+		! wait "$gone_pid" && grep 404 "$work/gone" &&
+			mv "$www/files/b.mvault" "$www/files/a.mvault"
+	}
+	ctl vault delete far --yes >/dev/null
+	ok "http: a bundle that is gone in the middle" gone_for_a_while
+	ok "http: is imported when it is there again" ctl vault import "$gone"
+	ok "http: from where it was" \
+		sh -c "tail -1 '$work/nginx.access' | grep '\" 206 '"
+	ok "http: every byte has come" is_the_same
 	printf 'x' | dd of="$www/files/a.mvault" bs=1 seek=9000000 \
 		conv=notrunc status=none
 	ok "http: a damaged one is told by file and bytes" sh -c "! \
