@@ -456,7 +456,15 @@ static void export_free(void *data)
 	free(e);
 }
 
-static const struct job_work_kind kind = {"export", run, export_free};
+static bool same(const void *runs, const void *ordered)
+{
+	const struct export_job *a = runs, *b = ordered;
+
+	return strcmp(a->to, b->to) == 0 && a->moved == b->moved &&
+	       strcmp(a->target, b->target) == 0;
+}
+
+static const struct job_work_kind kind = {"export", run, export_free, same};
 
 /* A folder stands for a file in it, with the vault's name. */
 static int set_destination(struct export_job *e, const char *to,

@@ -276,8 +276,17 @@ static void import_free(void *data)
 	free(i);
 }
 
-static const struct job_work_kind kind = {"import", run, import_free};
-static const struct job_work_kind kind_check = {"check", run, import_free};
+static bool same(const void *runs, const void *ordered)
+{
+	const struct import_job *a = runs, *b = ordered;
+
+	return strcmp(a->from, b->from) == 0 && strcmp(a->name, b->name) == 0 &&
+	       strcmp(a->signer, b->signer) == 0;
+}
+
+static const struct job_work_kind kind = {"import", run, import_free, same};
+static const struct job_work_kind kind_check = {"check", run, import_free,
+						same};
 
 static int set_source(struct import_job *i, const struct vault_import *order,
 		      struct error *error)

@@ -16,9 +16,12 @@
 
 #define JOBS_THREADS 8
 
+struct job_work;
+
 struct running {
 	struct jobs *jobs;
-	char id[JOB_ID_SIZE]; /* "" for an export */
+	const struct job_work *work; /* of job_work.h, or NULL */
+	char id[JOB_ID_SIZE];        /* "" for an export */
 	char session[JOB_ID_SIZE];
 	const char *kind;
 	pid_t pid;   /* 0: not started, or collected */
@@ -28,7 +31,7 @@ struct running {
 	char options[VIDEO_OPTIONS_SIZE]; /* of a render */
 	unsigned attempts;                /* with this one */
 	double progress;
-	json_t *detail;		  /* shown beside its progress, or NULL */
+	json_t *detail;           /* shown beside its progress, or NULL */
 	char note[JOB_NOTE_SIZE]; /* of its result */
 	int64_t posted;           /* last progress event, us */
 	struct running *next;

@@ -143,8 +143,17 @@ static void verify_free(void *data)
 	free(v);
 }
 
-static const struct job_work_kind verify_kind = {"verify", run, verify_free};
-static const struct job_work_kind digest_kind = {"digest", run, verify_free};
+static bool same(const void *runs, const void *ordered)
+{
+	const struct verify *a = runs, *b = ordered;
+
+	return !a->background && !b->background;
+}
+
+static const struct job_work_kind verify_kind = {"verify", run, verify_free,
+						 same};
+static const struct job_work_kind digest_kind = {"digest", run, verify_free,
+						 NULL};
 
 static int check(struct control *control, const struct vault *vault,
 		 struct error *error)

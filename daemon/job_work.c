@@ -206,6 +206,9 @@ static void *work_thread(void *data)
 		       : r == -ECANCELED ? "cancelled"
 					 : "failed",
 		       r && error.text[0] ? error.text : NULL);
+	pthread_mutex_lock(&jobs->lock);
+	running->work = NULL;
+	pthread_mutex_unlock(&jobs->lock);
 	work_free(work);
 	pthread_mutex_lock(&jobs->lock);
 	running_remove(jobs, running);
@@ -213,12 +216,24 @@ static void *work_thread(void *data)
 	return NULL;
 }
 
-/* In the list of what runs; -EBUSY when there is such a one. */
-static int enlist(struct job_work *work, struct error *error)
+/* With the lock held. */
+static bool does_the_same(const struct running *r, const struct job_work *work)
+{
+	return r->id[0] && r->work && r->work->kind == work->kind &&
+	       work->kind->same && work->kind->same(r->work->data, work->data);
+}
+
+/*
+ * In the list of what runs; 1, with its id, when there is one that does the
+ * same; -EBUSY when there is another of the kind.
+ */
+static int enlist(struct job_work *work, char id[JOB_ID_SIZE],
+		  struct error *error)
 {
 	struct jobs *jobs = work->jobs;
 	struct running *r;
 	bool ending;
+	int result;
 
 	pthread_mutex_lock(&jobs->lock);
 	ending = jobs->ending;
@@ -228,11 +243,17 @@ static int enlist(struct job_work *work, struct error *error)
 			break;
 	if (!r && !ending)
 		running_add(jobs, work->running);
-	pthread_mutex_unlock(&jobs->lock);
+	result = !r ? 0 : does_the_same(r, work) ? 1 : -EBUSY;
 	if (r)
-		return error_set(error, -EBUSY,
-				 "a job of this kind is at work on it: %s",
-				 r->id);
+		strcpy(id, r->id);
+	pthread_mutex_unlock(&jobs->lock);
+	if (result < 0)
+		return error_set(error, result,
+				 "another %s is at work on it (job %s); wait "
+				 "for its end",
+				 work->kind->kind, id);
+	if (result)
+		return result;
 	return ending ? error_set(error, -ESHUTDOWN, "the daemon ends") : 0;
 }
 
@@ -286,14 +307,15 @@ int job_work_start(struct jobs *jobs, const struct job_work_kind *kind,
 	*work = (struct job_work){
 		.jobs = jobs, .running = running, .kind = kind, .data = data};
 	snprintf(work->vault, sizeof(work->vault), "%s", vault);
+	running->work = work;
 	running->kind = kind->kind;
 	running->control = -1;
 	strcpy(running->session, work->vault);
-	r = enlist(work, error);
+	r = enlist(work, id, error);
 	if (r) {
 		free(running);
 		work_free(work);
-		return r;
+		return r > 0 ? 0 : r;
 	}
 	r = begin(work, id, error);
 	if (!r)

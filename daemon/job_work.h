@@ -27,11 +27,17 @@ struct job_work_kind {
 	int (*run)(struct job_work *work, void *data, struct error *error);
 	/* Frees data, after the end of the job is written; may be NULL. */
 	void (*free)(void *data);
+	/*
+	 * Whether one that runs, of this very kind, does what is ordered again;
+	 * NULL: never. Reads what does not change while it runs.
+	 */
+	bool (*same)(const void *runs, const void *ordered);
 };
 
 /*
  * Begins it; data is the job's from here on, whatever is returned. vault: its
- * UUID. -EBUSY when a job of this kind is at work on the vault.
+ * UUID. When the same is being done already, id is that job's; -EBUSY when
+ * another one of this kind is at work on the vault.
  */
 int job_work_start(struct jobs *jobs, const struct job_work_kind *kind,
 		   const char *vault, void *data, char id[JOB_ID_SIZE],

@@ -373,10 +373,18 @@ static void sealing_free(void *data)
 	free(s);
 }
 
+static bool same(const void *runs, const void *ordered)
+{
+	const struct sealing *a = runs, *b = ordered;
+
+	return a->again == b->again;
+}
+
 int job_seal(struct jobs *jobs, const char *name, bool again, const char *who,
 	     char id[JOB_ID_SIZE], struct error *error)
 {
-	static const struct job_work_kind kind = {"seal", run, sealing_free};
+	static const struct job_work_kind kind = {"seal", run, sealing_free,
+						  same};
 	struct sealing *s = calloc(1, sizeof(*s));
 	int r;
 

@@ -376,7 +376,7 @@ static void release(void *data)
 	free(f);
 }
 
-static const struct job_work_kind kind = {"create", run, release};
+static const struct job_work_kind kind = {"create", run, release, NULL};
 
 /* Takes asked. */
 static struct fetch *fetch_new(struct control *control, const char *uuid,

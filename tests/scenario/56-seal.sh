@@ -68,6 +68,8 @@ ok "with the licence it had" serial_says keep 'PLAYER licensed'
 stop >/dev/null
 ok "on the same host no start looks again" test "$(checks)" = 0
 ok "its identity is verified" ctl vault verify keep
+ok "somebody begins that and leaves" ctl vault verify keep --no-wait
+ok "who gives the same command gets the end of it" ctl vault verify keep
 both()
 {
 	ctl vault verify keep --deep | grep 'and its identity'

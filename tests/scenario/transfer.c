@@ -211,7 +211,7 @@ static void wait_for_end(const char *id)
 
 static int transfer(const char *folder, struct tool *tool, struct error *error)
 {
-	static const struct job_work_kind kind = {"transfer", run, NULL};
+	static const struct job_work_kind kind = {"transfer", run, NULL, NULL};
 	char path[PATH_MAX], id[JOB_ID_SIZE], *text = NULL;
 	json_t *job = NULL;
 	int r;
