@@ -45,9 +45,12 @@ bool lease_other_is_there(const struct lease_scene *scene)
 	return there;
 }
 
+/* To the minute: "2026-01-31 12:00 UTC". */
 static const char *day(int64_t at, char text[UNITS_TIME_SIZE])
 {
 	units_time_format(at, text);
+	text[10] = ' ';
+	memcpy(text + 16, " UTC", 5);
 	return text;
 }
 
@@ -120,6 +123,13 @@ static int refuse_copy(const struct lease_scene *scene, const char *what,
 	if (scene->entry.state == LEASE_HELD ||
 	    scene->entry.state == LEASE_HANDED)
 		return refuse_entry(scene, what, error);
+	if (mine->state == LEASE_COPY && mine->epoch == 0) {
+		snprintf(why, sizeof(why),
+			 "it came here as a backup on %s, and the machine may "
+			 "still be in use where that was made",
+			 day(mine->at, at));
+		return refuse(scene, error, why);
+	}
 	snprintf(why, sizeof(why),
 		 "%s: the machine was last known on %s, as vault %s (run %lld, "
 		 "%s)",
