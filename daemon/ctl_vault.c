@@ -149,8 +149,17 @@ static const struct ctl_column list_columns[] = {
 	{"VERIFIED", false, false}, {"LIVE", true, false},
 };
 
+static const char *sealed_word(const json_t *identity)
+{
+	if (!json_is_true(json_object_get(identity, "sealed")))
+		return "no";
+	return json_array_size(json_object_get(identity, "drift")) ? "drifted"
+								   : "yes";
+}
+
 static void list_row(struct ctl_table *table, const json_t *vault)
 {
+	const json_t *identity = json_object_get(vault, "identity");
 	char text[CTL_TEXT_SIZE];
 
 	ctl_table_add(table, ctl_text(vault, "name"));
@@ -169,11 +178,7 @@ static void list_row(struct ctl_table *table, const json_t *vault)
 			      ctl_text(json_object_get(vault, "accelerator"),
 				       "kind"));
 	}
-	ctl_table_add(table,
-		      json_is_true(json_object_get(
-			      json_object_get(vault, "identity"), "sealed"))
-			      ? "yes"
-			      : "no");
+	ctl_table_add(table, sealed_word(identity));
 	ctl_table_add(table, ctl_text(json_object_get(vault, "verification"),
 				      "state"));
 	snprintf(text, sizeof(text), "%lld",
