@@ -1,14 +1,15 @@
 // How a vault is kept: its identity, its snapshots, moving house, and the work
 // that is being done on it.
-import {action, api, busy, confirm, facts, h, later, notice, pill, segment,
-	size, time} from './ui.js';
+import {action, api, busy, confirm, entry, facts, field, h, later, notice, pill,
+	segment, size, time} from './ui.js';
+import {worker, works as names} from './work.js';
 
 function path(name, tail = '') {
 	return `/vaults/${segment(name)}${tail}`;
 }
 
 /* A table; a row is a list of cells, as on a narrow screen under their names. */
-function table(columns, rows, attributes = {}) {
+export function table(columns, rows, attributes = {}) {
 	return h('table', attributes,
 		 h('thead', {}, h('tr', {}, columns.map((column) =>
 			h('th', {scope: 'col'}, column)))),
@@ -18,43 +19,6 @@ function table(columns, rows, attributes = {}) {
 }
 
 /* --- work on it -------------------------------------------------------- */
-
-const works = {
-	seal: 'Sealing', verify: 'Verifying', export: 'Exporting',
-	import: 'Importing', digest: 'Computing digests', bundle: 'Bundling',
-	download: 'Downloading',
-};
-
-function left(job) {
-	const parts = [`${Math.round((job.progress || 0) * 100)} %`];
-
-	if (job.rate)
-		parts.push(`${size(job.rate)}/s`);
-	if (job.seconds_left)
-		parts.push(`${Math.floor(job.seconds_left / 60)}:` +
-			`${String(job.seconds_left % 60).padStart(2, '0')} ` +
-			'left');
-	return parts.join(', ');
-}
-
-function worker(job, place) {
-	const name = works[job.kind] || job.kind;
-	const bar = h('progress', {max: 1, 'aria-label': name});
-	const text = h('span');
-	const element = h('p', {class: 'working', 'data-job': job.id},
-		h('span', {}, name), bar, text,
-		action('Cancel', place,
-		       () => api('DELETE', `/jobs/${segment(job.id)}`),
-		       {class: 'quiet'}));
-
-	element.update = (now) => {
-		bar.value = now.progress || 0;
-		text.textContent = now.state === 'queued' ? 'queued'
-			: (now.step ? `${now.step}, ` : '') + left(now);
-	};
-	element.update(job);
-	return element;
-}
 
 /* The jobs at work on a vault; .update(uuid), .event(type, data). */
 function workList(done) {
@@ -101,7 +65,7 @@ function workList(done) {
 		if (data.state === 'failed')
 			place.fail(new Error(data.error || 'It failed.'));
 		else if (data.state === 'done')
-			place.say(`${works[data.kind] || data.kind}: done.`);
+			place.say(`${names[data.kind] || data.kind}: done.`);
 		else
 			element.hidden = !shown.size;
 		done();
@@ -111,15 +75,34 @@ function workList(done) {
 
 /* --- identity ---------------------------------------------------------- */
 
+/* A value, with what is not as in the other one marked. */
+function marked(value, other) {
+	let from = 0, tail = 0;
+
+	if (value === null || other === null)
+		return value ?? 'missing';
+	const most = Math.min(value.length, other.length);
+
+	while (from < most && value[from] === other[from])
+		from++;
+	while (tail < most - from && value.at(-1 - tail) === other.at(-1 - tail))
+		tail++;
+	const to = value.length - tail;
+
+	return [value.slice(0, from), h('mark', {}, value.slice(from, to)),
+		value.slice(to)];
+}
+
 function driftTable(drift) {
 	return table(['Field', 'Sealed as', 'Is now'], drift.map((field) => [
 		h('code', {}, field.name),
-		h('code', {}, field.old ?? 'missing'),
-		h('code', {}, field.new ?? 'missing')]), {class: 'drift'});
+		h('code', {}, marked(field.old, field.new)),
+		h('code', {}, marked(field.new, field.old))]),
+		{class: 'drift'});
 }
 
 function describeLease(lease) {
-	return lease.state === 'here' ? [`here, ${lease.epoch} starts so far`]
+	return lease.state === 'here' ? [`here, ${lease.epoch} start${lease.epoch === 1 ? '' : 's'} so far`]
 		: [pill('crashed', 'not here'), ` ${lease.why || ''}`];
 }
 
@@ -160,6 +143,79 @@ function describeIdentity(vault) {
 			'activated.')].filter(Boolean);
 }
 
+function fieldTable({fields, diff}) {
+	const list = table(['Field', 'Class', 'Value'], fields.map((field) => [
+		h('code', {}, field.name), field.class,
+		h('code', {}, field.value)]));
+
+	const drift = diff?.filter((field) => field.class === 'sealed');
+	const other = diff?.filter((field) => field.class !== 'sealed');
+
+	return h('div', {}, diff && h('p', {}, drift.length
+			? 'Not as it was sealed:'
+			: 'Every sealed field is as it was sealed.'),
+		drift?.length ? driftTable(drift) : null,
+		other?.length ? [h('p', {}, 'What may differ, and does:'),
+				 driftTable(other)] : null,
+		h('p', {class: 'why'}, 'sealed must never change, notice may ' +
+			'change for a reason, masked says nothing of the machine'),
+		h('details', {open: !diff}, h('summary', {},
+			`All ${fields.length} fields`),
+		  h('div', {class: 'long', tabindex: 0, role: 'region',
+			    'aria-label': 'Fields of the identity'}, list)));
+}
+
+/* --- its QEMU ---------------------------------------------------------- */
+
+function describeMachine({of, why, own}) {
+	return facts(
+		['Runs by', of === 'vault' ? 'its own' : 'this host’s',
+		 why ? h('span', {class: 'why'}, why) : null],
+		['Its own', ...own ? [`QEMU ${own.qemu}, ${size(own.bytes)}, made `,
+			time(own.made_at), own.trusted ? '' :
+			' – came with an import; it does not run before you ' +
+			'agree to it'] : ['none: when this host’s QEMU has ' +
+			'its machine type no more, it cannot start']]);
+}
+
+async function removeMachine(name) {
+	if (await confirm(`Take the QEMU out of ${name}?`,
+		'If this host’s QEMU cannot run it, the vault does not start ' +
+		'any more.', 'Take it out'))
+		await api('DELETE', path(name, '/machine'));
+}
+
+/* .update(vault) */
+function machinePart(name, changed) {
+	const place = notice();
+	const about = h('div');
+	const order = (method, body) => async () => {
+		await api(method, path(name, '/machine'), body);
+		changed();
+	};
+	const add = action('Keep this host’s QEMU in the vault', place,
+			   order('POST', {}));
+	const trust = action('Agree to it', place,
+			     order('POST', {trust: true}), {class: 'primary'});
+	const drop = action('Take it out', place, async () => {
+		await removeMachine(name);
+		changed();
+	});
+	const element = h('div', {}, h('h2', {}, 'QEMU'), about,
+		h('div', {class: 'buttons'}, add, trust, drop), place);
+
+	element.update = ({emulator}) => {
+		element.hidden = !emulator;
+		if (!emulator)
+			return;
+		about.replaceChildren(describeMachine(emulator));
+		add.hidden = Boolean(emulator.own);
+		drop.hidden = !emulator.own;
+		trust.hidden = !emulator.own || emulator.own.trusted;
+	};
+	return element;
+}
+
 /* --- snapshots --------------------------------------------------------- */
 
 async function revert(name, snapshot) {
@@ -178,8 +234,6 @@ async function removeSnapshot(name, snapshot) {
 }
 
 function snapshotRow(name, snapshot, place, stopped) {
-	const title = stopped ? '' : 'Stop the vault first';
-
 	return [
 		h('span', {}, snapshot.name, snapshot.current
 			? h('span', {class: 'soft'}, ' – it stands on this')
@@ -190,7 +244,7 @@ function snapshotRow(name, snapshot, place, stopped) {
 		h('div', {class: 'buttons'},
 			action('Set back', place,
 			       () => revert(name, snapshot.name),
-			       {disabled: !stopped, title, 'aria-label':
+			       {disabled: !stopped, 'aria-label':
 				`Set back to ${snapshot.name}`}),
 			snapshot.name === 'sealed' ? null
 			: action('Delete', place,
@@ -210,10 +264,9 @@ function snapshotTable(name, list, place, stopped) {
 function snapshotForm(name, place, done) {
 	const make = h('button', {type: 'submit'}, 'Make a snapshot');
 	const form = h('form', {class: 'inline'},
-		h('input', {name: 'name', 'aria-label': 'Name of the snapshot',
-			    placeholder: 'name, or the time',
-			    autocomplete: 'off', spellcheck: 'false',
-			    maxlength: 63}), make);
+		entry('name', 'name, or the time', {
+			'aria-label': 'Name of the snapshot', maxlength: 63}),
+		make);
 
 	form.addEventListener('submit', (event) => {
 		event.preventDefault();
@@ -233,19 +286,23 @@ function snapshotForm(name, place, done) {
 
 function exportForm(name, place, works) {
 	const go = h('button', {type: 'submit'}, 'Export');
-	const form = h('form', {class: 'inline'},
-		h('input', {name: 'to', required: true,
-			    'aria-label': 'Where it is written to',
-			    placeholder: `/srv/${name}.mvault, or a URL`,
-			    autocomplete: 'off', spellcheck: 'false'}),
+	const form = h('form', {class: 'grid'},
+		field('export', 'Write it to', 'a file below /srv, /mnt or ' +
+			'/media, or an https, sftp or s3 URL',
+		      entry('to', `/srv/${name}.mvault`, {required: true})),
+		field('export', 'Only for the host with this key',
+		      'as mediavmctl status shows it there; any if empty',
+		      entry('target', '64 hexadecimal digits')),
 		h('label', {class: 'check'},
 		  h('input', {type: 'checkbox', name: 'move'}),
-		  ' move: it runs there from then on, and no more here'), go);
+		  ' move: it runs there from then on, and no more here'),
+		h('div', {class: 'buttons wide'}, go));
 
 	form.addEventListener('submit', async (event) => {
 		event.preventDefault();
 		const data = new FormData(form);
 		const move = Boolean(data.get('move'));
+		const target = data.get('target').trim();
 
 		if (move && !await confirm(`Move ${name} away?`,
 			'It will not start on this host any more; the host ' +
@@ -253,73 +310,10 @@ function exportForm(name, place, works) {
 			return;
 		busy(go, place, async () => works.add(await api('POST',
 			path(name, '/export'),
-			{to: data.get('to').trim(), move})));
+			{to: data.get('to').trim(), move,
+			 ...target ? {target} : {}})));
 	});
 	return form;
-}
-
-/* Follows a job until it is over; throws what it failed with. */
-async function follow(job, show) {
-	while (job.state === 'running' || job.state === 'queued') {
-		show(job);
-		await new Promise((resolve) => setTimeout(resolve, 400));
-		job = await api('GET', `/jobs/${segment(job.id)}`);
-	}
-	if (job.state !== 'done')
-		throw new Error(job.error || `It was ${job.state}.`);
-	return job;
-}
-
-export function importDialog(done) {
-	const place = notice();
-	const working = h('div');
-	const submit = h('button', {type: 'submit', class: 'primary'},
-			 'Import');
-	const form = h('form', {class: 'grid'},
-		h('div', {class: 'field wide'},
-		  h('label', {for: 'import-from'}, 'Bundle'),
-		  h('input', {id: 'import-from', name: 'from', required: true,
-			      autofocus: true, autocomplete: 'off',
-			      spellcheck: 'false',
-			      placeholder: '/srv/lesson.mvault'}),
-		  h('small', {}, 'a file on the host, or a URL')),
-		h('div', {class: 'field wide'},
-		  h('label', {for: 'import-name'}, 'Name'),
-		  h('input', {id: 'import-name', name: 'name', maxlength: 63,
-			      autocomplete: 'off', spellcheck: 'false',
-			      placeholder: 'as it was called'})),
-		working, place,
-		h('div', {class: 'buttons end wide'},
-		  h('button', {type: 'button',
-			       onclick: () => dialog.close()}, 'Close'),
-		  submit));
-	const dialog = h('dialog', {'aria-labelledby': 'import-title'},
-		h('h2', {id: 'import-title'}, 'Import a vault'), form);
-
-	form.addEventListener('submit', (event) => {
-		event.preventDefault();
-		const data = new FormData(form);
-		const order = {from: data.get('from').trim()};
-
-		if (data.get('name').trim())
-			order.name = data.get('name').trim();
-		busy(submit, place, async () => {
-			const job = await api('POST', '/import', order);
-			const bar = worker(job, place);
-
-			working.replaceChildren(bar);
-			try {
-				await follow(job, bar.update);
-			} finally {
-				working.replaceChildren();
-			}
-			place.say('It is here.');
-			done();
-		});
-	});
-	dialog.addEventListener('close', () => dialog.remove());
-	document.body.append(dialog);
-	dialog.showModal();
 }
 
 /* The part of a vault's page; .update(vault), .event(type, data). */
@@ -327,7 +321,7 @@ export function keeping(name, changed) {
 	const place = notice();
 	const works = workList(changed);
 	const identity = h('div');
-	const list = h('div');
+	const list = h('div', {class: 'snapshots'});
 	const seal = action('Seal', place, async () => works.add(
 		await api('POST', path(name, '/seal'), {})),
 		{class: 'primary'});
@@ -339,14 +333,39 @@ export function keeping(name, changed) {
 		await restore(name);
 		changed();
 	}, {class: 'primary'});
-	let stopped = false;
+	const read = action('Read every field', place, async () =>
+		inside.replaceChildren(fieldTable(
+			await api('GET', path(name, '/identity')))));
+	const inside = h('div', {'aria-live': 'polite'});
+	const machine = machinePart(name, changed);
+	const wait = h('p', {class: 'why'}, 'While it runs, its hardware ' +
+		'can’t be read or sealed, and it can’t be set back: shut it ' +
+		'down for that.');
+	let stopped = false, shown = '';
+
+	/* Only when they have changed; the focus stays where it was. */
+	function showSnapshots(snapshots) {
+		const now = JSON.stringify([stopped, snapshots]);
+		const held = list.contains(document.activeElement) &&
+			document.activeElement.getAttribute('aria-label');
+
+		if (now === shown)
+			return;
+		shown = now;
+		list.replaceChildren(snapshotTable(name, snapshots, place,
+						   stopped));
+		if (held)
+			(list.querySelector(`[aria-label="${CSS.escape(held)}"]`)
+				|| heading).focus();
+	}
+	const heading = h('h2', {tabindex: -1}, 'Snapshots');
 
 	async function loadSnapshots() {
 		try {
-			list.replaceChildren(snapshotTable(name,
-				await api('GET', path(name, '/snapshots')),
-				place, stopped));
+			showSnapshots(await api('GET',
+						path(name, '/snapshots')));
 		} catch (error) {
+			shown = '';
 			list.replaceChildren(h('p', {class: 'why'},
 					       error.message));
 		}
@@ -355,10 +374,12 @@ export function keeping(name, changed) {
 
 	const element = h('div', {class: 'keeping'},
 		h('h2', {}, 'Identity'), works, place, identity,
-		h('div', {class: 'buttons'}, seal, check, deep, take),
-		h('h2', {}, 'Snapshots'), list,
+		wait, h('div', {class: 'buttons'}, take, seal, check, deep,
+			read), inside,
+		machine, heading, list,
 		snapshotForm(name, place, soon),
-		h('h2', {}, 'Moving house'), exportForm(name, place, works));
+		h('h2', {}, 'Backup and moving house'),
+		exportForm(name, place, works));
 
 	element.update = (vault) => {
 		stopped = vault.state === 'stopped' ||
@@ -367,10 +388,10 @@ export function keeping(name, changed) {
 		seal.hidden = vault.identity.sealed;
 		check.hidden = !vault.identity.sealed;
 		take.hidden = !vault.lease || vault.lease.state === 'here';
-		for (const button of [seal, check]) {
+		machine.update(vault);
+		wait.hidden = stopped;
+		for (const button of [seal, check, read])
 			button.disabled = !stopped;
-			button.title = stopped ? '' : 'Stop the vault first';
-		}
 		works.update(vault).catch(() => {});
 		soon();
 	};

@@ -150,9 +150,13 @@ export function notice() {
 	return element;
 }
 
-/* Runs work for a button: disabled meanwhile, an error shown in notice. */
+/*
+ * Runs work for a button, an error shown in notice. Meanwhile the button does
+ * nothing; it is not disabled, for that would take the keyboard's focus away.
+ */
 export async function busy(button, place, work) {
-	button.disabled = true;
+	if (button.getAttribute('aria-busy'))
+		return undefined;
 	button.setAttribute('aria-busy', 'true');
 	place.clear();
 	try {
@@ -161,7 +165,6 @@ export async function busy(button, place, work) {
 		place.fail(error);
 		return undefined;
 	} finally {
-		button.disabled = false;
 		button.removeAttribute('aria-busy');
 	}
 }
@@ -196,6 +199,72 @@ export function confirm(title, text, verb) {
 		document.body.append(dialog);
 		dialog.showModal();
 	});
+}
+
+/* A field with its label; its hint is read out with it. */
+export function field(form, label, hint, input) {
+	input.id = `${form}-${input.name}`;
+	if (hint)
+		input.setAttribute('aria-describedby', `${input.id}-hint`);
+	return h('div', {class: 'field'}, h('label', {for: input.id}, label),
+		 input, hint ? h('small', {id: `${input.id}-hint`}, hint)
+			: null);
+}
+
+/* What people type that is no prose. */
+export function entry(name, placeholder, attributes = {}) {
+	return h('input', {name, placeholder, autocomplete: 'off',
+			   autocapitalize: 'off', spellcheck: 'false',
+			   ...attributes});
+}
+
+/*
+ * A dialog with a form. work(data, say) does what the form is for: data(NAME)
+ * is a field's text without blanks around it, undefined when there is none;
+ * say(...) shows how far it is. What it returns is shown instead of the
+ * fields; of nothing, the dialog closes.
+ */
+export function formDialog({name, title, about, fields, verb}, work) {
+	const place = notice();
+	const progress = h('div', {class: 'wide'});
+	const submit = h('button', {type: 'submit', class: 'primary'}, verb);
+	const close = h('button', {type: 'button',
+				   onclick: () => dialog.close()}, 'Close');
+	const form = h('form', {class: 'grid'}, fields, progress, place,
+		h('div', {class: 'buttons end wide'}, close, submit));
+	const dialog = h('dialog', {class: 'large',
+				    'aria-labelledby': `${name}-title`},
+		h('h2', {id: `${name}-title`, tabindex: -1}, title),
+		about ? h('p', {class: 'why'}, about) : null, form);
+
+	form.addEventListener('submit', (event) => {
+		event.preventDefault();
+		const given = new FormData(form);
+		const data = (key) => given.get(key)?.trim() || undefined;
+
+		busy(submit, place, async () => {
+			try {
+				const shown = await work(data,
+					(...what) =>
+					progress.replaceChildren(...what));
+
+				if (!shown) {
+					dialog.close();
+					return;
+				}
+				form.replaceChildren(h('div', {class: 'wide'},
+					shown), h('div', {class:
+					'buttons end wide'}, close));
+				dialog.querySelector('h2').focus();
+			} finally {
+				progress.replaceChildren();
+			}
+		});
+	});
+	dialog.addEventListener('close', () => dialog.remove());
+	document.body.append(dialog);
+	dialog.showModal();
+	return dialog;
 }
 
 /* --- downloads --------------------------------------------------------- */

@@ -1,9 +1,10 @@
-// Vaults: the list, one vault with its policy, and making a new one.
-import {action, api, busy, confirm, facts, h, later, notice, pill,
-	saveViewerFile, segment, size, time} from './ui.js';
-import {importDialog, keeping} from './keep.js';
+// Vaults: the list, and one vault with its network and policy.
+import {action, api, busy, confirm, entry, facts, field, h, later, notice,
+	pill, saveViewerFile, segment, size, time} from './ui.js';
+import {adoptDialog, attachDialog, createDialog, importDialog} from
+	'./arrive.js';
+import {keeping} from './keep.js';
 
-const GiB = 2 ** 30;
 const accelerators = {kvm: 'KVM', tcg: 'TCG (emulated)'};
 
 function path(name, tail = '') {
@@ -86,6 +87,23 @@ function accelerator(vault) {
 		    a.why ? h('span', {class: 'why'}, a.why) : null] : ['–'];
 }
 
+/* What keeps it, in a word or two; why it can't start, if it can't. */
+function kept(vault) {
+	if (vault.kind === 'attached')
+		return '';
+	return ' · ' + (!vault.identity.sealed ? 'not sealed'
+		: vault.identity.drift?.length ? 'drifted' : 'sealed');
+}
+
+function trouble(vault) {
+	if (vault.lease && vault.lease.state !== 'here')
+		return `It may not run here: ${vault.lease.why}`;
+	if (vault.identity.drift?.length)
+		return 'It is not the machine that was sealed; its page says ' +
+			'what differs.';
+	return vault.why || '';
+}
+
 /* --- the list ---------------------------------------------------------- */
 
 function card(name) {
@@ -108,11 +126,12 @@ function card(name) {
 			? `Attached: ${vault.spice}` : hardware(vault),
 			h('br'), vault.kind === 'attached' ? '' :
 			`${vault.state === 'running' ? 'Runs' : 'Would run'} ` +
-			`with ${accelerators[vault.accelerator?.kind] || '?'}`,
+			`with ${accelerators[vault.accelerator?.kind] || '?'}` +
+				kept(vault),
 			live ? ` · ${live} watching` : '');
 		about.title = vault.accelerator?.why || '';
-		why.textContent = vault.why || '';
-		why.hidden = !vault.why;
+		why.textContent = trouble(vault);
+		why.hidden = !why.textContent;
 		buttons.update(vault);
 	};
 	return element;
@@ -126,12 +145,8 @@ export function vaultList() {
 	const reason = h('p', {class: 'why', hidden: true});
 	const place = notice();
 	const cards = new Map();
-	const fresh = h('button', {type: 'button', class: 'primary',
-				   onclick: () => createDialog(refresh)},
-			'New vault');
-	const bring = h('button', {type: 'button',
-				   onclick: () => importDialog(refresh)},
-			'Import');
+	const ways = [['Import', importDialog], ['Take over', adoptDialog],
+		['Attach', attachDialog], ['New vault', createDialog]];
 
 	async function refresh() {
 		let vaults;
@@ -170,7 +185,9 @@ export function vaultList() {
 	return {
 		element: h('section', {},
 			h('div', {class: 'head'}, h('h1', {}, 'Vaults'),
-			  h('div', {class: 'buttons'}, bring, fresh)),
+			  h('div', {class: 'buttons'}, ways.map(([text, open],
+				i) => h('button', {type: 'button', onclick: open,
+				class: i === 3 ? 'primary' : null}, text)))),
 			reason, place, empty, list),
 		refresh,
 		close: soon.cancel,
@@ -194,6 +211,7 @@ const choices = {
 	microphone: ['off', 'on'],
 	takeover: ['ask', 'allow', 'deny'],
 	'bind-address': ['on', 'off'],
+	machine: ['auto', 'own'],
 };
 const hints = {
 	record: 'required ends a session that cannot be recorded',
@@ -203,19 +221,16 @@ const hints = {
 	'bind-address': 'a ticket works from the address it was used from',
 	retention: 'forever, or 30d',
 	quota: '0 for none, or 20G',
-	verify: 'default, off, or 30d',
+	verify: 'every disk block: default, off, or 30d',
+	machine: 'own: always by the QEMU that is in the vault',
+	takeover: 'a new viewer while somebody watches',
 };
 
 function policyField(key, value) {
-	const id = `policy-${key}`;
-	const input = choices[key]
-		? h('select', {id, name: key}, choices[key].map((choice) =>
+	return field('policy', key, hints[key], choices[key]
+		? h('select', {name: key}, choices[key].map((choice) =>
 			h('option', {selected: choice === value}, choice)))
-		: h('input', {id, name: key, value, required: true,
-			      autocomplete: 'off', spellcheck: 'false'});
-
-	return h('div', {class: 'field'}, h('label', {for: id}, key), input,
-		 hints[key] ? h('small', {}, hints[key]) : null);
+		: entry(key, null, {value, required: true}));
 }
 
 function policyForm(name, policy) {
@@ -236,7 +251,7 @@ function policyForm(name, policy) {
 		busy(save, place, async () => {
 			policy = await api('PATCH', path(name, '/policy'),
 					   changes);
-			place.say('Saved; it holds for sessions to come.');
+			place.say('Saved. What is about sessions holds for those to come.');
 		});
 	});
 	return form;
@@ -245,6 +260,46 @@ function policyForm(name, policy) {
 function network({state, until}) {
 	return state === 'on' ? ['on until ', time(until)]
 		: ['off: a link, and nothing behind it'];
+}
+
+/* An activation window; .update(vault). */
+function windowForm(name, changed) {
+	const place = notice();
+	const open = h('button', {type: 'submit'}, 'Open');
+	const set = async (body) => {
+		await api('POST', path(name, '/network'), body);
+		changed();
+	};
+	const close = action('Close', place, () => set({state: 'off'}));
+	const form = h('form', {class: 'inline'},
+		h('label', {for: 'network-for'}, 'A way out for'),
+		entry('for', '30m', {id: 'network-for', value: '30m', size: 6,
+				     class: 'short', required: true,
+				     'aria-describedby': 'network-hint'}),
+		open, close);
+	const hint = h('p', {class: 'why', id: 'network-hint'});
+	const element = h('div', {}, h('h2', {}, 'Activation window'), hint,
+			  form, place);
+
+	form.addEventListener('submit', (event) => {
+		event.preventDefault();
+		busy(open, place, () => set({state: 'on',
+			for: new FormData(form).get('for').trim()}));
+	});
+	element.update = (vault) => {
+		const isOpen = vault.network?.state === 'on';
+
+		form.hidden = vault.state !== 'running';
+		open.textContent = isOpen ? 'Open anew' : 'Open';
+		close.hidden = !isOpen;
+		hint.replaceChildren(...isOpen ? ['The guest reaches what this ' +
+			'host reaches until ', time(vault.network.until), '.']
+			: ['The guest reaches nothing. ' + (form.hidden
+				? 'Start it first, then a window can be opened.'
+				: 'For activation it can be let out for a ' +
+				'while, such as 30m; 24h at most.')]);
+	};
+	return element;
 }
 
 function describe(vault) {
@@ -260,10 +315,13 @@ function describe(vault) {
 		['Accelerator', ...accelerator(vault)],
 		['Hardware', hardware(vault)],
 		['CPU model', vault.cpu || '–'],
-		['Machine', `${vault.machine || '–'}, ${vault.firmware || '–'}` +
-			(vault.tpm ? ', TPM' : '')],
+		['Machine', [vault.machine || '–',
+			(vault.firmware || '–').toUpperCase() +
+				(vault.secure_boot ? ' with Secure Boot' : ''),
+			vault.tpm && 'TPM'].filter(Boolean).join(', ')],
 		vault.disk?.format && ['Disk', `${vault.disk.format}, ` +
-			`${size(vault.disk.actual_size)} used`],
+			`${size(vault.disk.all_size)} used` +
+			(vault.disk.in_place ? ', where it was' : '')],
 		['MAC', vault.mac || '–'],
 		vault.network && ['Network', ...network(vault.network)],
 		['UUID', h('code', {}, vault.uuid)],
@@ -285,13 +343,15 @@ export function vaultView(name) {
 	const about = h('div');
 	const policy = h('div');
 	const keep = keeping(name, () => refresh());
+	const out = windowForm(name, () => refresh());
 	const erase = action('Delete vault', place, () => remove(name),
 			     {class: 'danger'});
+	const busyWith = h('p', {class: 'why'}, 'It runs: shut it down first.');
 	const body = h('div', {hidden: true}, buttons, place, about,
 		h('p', {}, h('a', {href: `#/sessions?vault=${segment(name)}`},
 			     'Its sessions')),
-		keep, h('h2', {}, 'Policy of its sessions'), policy,
-		h('h2', {}, 'Delete'), erase);
+		out, keep, h('h2', {}, 'Policy'), policy,
+		h('h2', {}, 'Delete'), busyWith, erase);
 	const failure = notice();
 
 	async function refresh() {
@@ -307,13 +367,15 @@ export function vaultView(name) {
 		failure.clear();
 		about.replaceChildren(describe(vault));
 		buttons.update(vault);
-		keep.hidden = vault.kind === 'attached';
-		if (!keep.hidden)
+		keep.hidden = out.hidden = vault.kind === 'attached';
+		if (!keep.hidden) {
 			keep.update(vault);
+			out.update(vault);
+		}
 		erase.disabled = vault.kind !== 'attached' &&
 			(vault.state === 'running' ||
 			vault.state === 'starting');
-		erase.title = erase.disabled ? 'Stop it first' : '';
+		busyWith.hidden = !erase.disabled;
 		if (!policy.firstChild)
 			policy.append(policyForm(name, vault.policy));
 		body.hidden = false;
@@ -341,93 +403,4 @@ export function vaultView(name) {
 				soon();
 		},
 	};
-}
-
-/* --- a new one --------------------------------------------------------- */
-
-function field(label, hint, input) {
-	input.id = `new-${input.name}`;
-	return h('div', {class: 'field'}, h('label', {for: input.id}, label),
-		 input, hint ? h('small', {}, hint) : null);
-}
-
-function specOf(form) {
-	const data = new FormData(form);
-	const spec = {name: data.get('name').trim(),
-		      memory: Math.round(data.get('memory') * 1024) * 2 ** 20,
-		      cpus: Number(data.get('cpus')),
-		      heads: Number(data.get('heads')),
-		      firmware: data.get('firmware')};
-
-	if (data.get('disk').trim())
-		spec.disk = data.get('disk').trim();
-	else
-		spec.disk_size = Math.round(data.get('disk_size') * GiB);
-	if (data.get('iso').trim())
-		spec.iso = data.get('iso').trim();
-	if (data.get('os').trim())
-		spec.os = data.get('os').trim();
-	if (data.get('tpm'))
-		spec.tpm = true;
-	return spec;
-}
-
-function number(name, value, min, max, step = 1) {
-	return h('input', {name, type: 'number', value, min, max, step,
-			   required: true});
-}
-
-function createDialog(done) {
-	const place = notice();
-	const submit = h('button', {type: 'submit', class: 'primary'},
-			 'Create');
-	const form = h('form', {class: 'grid'},
-		field('Name', 'letters, digits, . _ and -',
-		      h('input', {name: 'name', required: true, autofocus: true,
-				  maxlength: 63, autocomplete: 'off',
-				  spellcheck: 'false',
-				  pattern: '[A-Za-z0-9][A-Za-z0-9._\\-]*'})),
-		field('Memory, GiB', null, number('memory', 2, 0.125, 1024,
-						  0.125)),
-		field('Processors', null, number('cpus', 2, 1, 64)),
-		field('Monitors', null, number('heads', 1, 1, 4)),
-		field('Empty disk, GiB', 'not used when an image is named',
-		      number('disk_size', 50, 1, 65536)),
-		field('Disk image', 'a file on the host, qcow2 or raw; copied',
-		      h('input', {name: 'disk', placeholder: '/srv/disk.qcow2',
-				  autocomplete: 'off', spellcheck: 'false'})),
-		field('CD image', 'to install from: a file on the host, or a URL, ' +
-			'which is fetched first',
-		      h('input', {name: 'iso', placeholder: '/srv/setup.iso',
-				  autocomplete: 'off', spellcheck: 'false'})),
-		field('Guest system', 'as libosinfo names it',
-		      h('input', {name: 'os', placeholder: 'win10',
-				  autocomplete: 'off', spellcheck: 'false'})),
-		field('Firmware', null, h('select', {name: 'firmware'},
-			h('option', {value: 'bios'}, 'BIOS'),
-			h('option', {value: 'uefi'}, 'UEFI'))),
-		h('label', {class: 'check'},
-		  h('input', {name: 'tpm', type: 'checkbox'}), ' TPM 2.0'),
-		place,
-		h('div', {class: 'buttons end wide'},
-		  h('button', {type: 'button',
-			       onclick: () => dialog.close()}, 'Cancel'),
-		  submit));
-	const dialog = h('dialog', {class: 'large',
-				    'aria-labelledby': 'new-title'},
-		h('h2', {id: 'new-title'}, 'New vault'),
-		h('p', {class: 'why'}, 'Its hardware is fixed when it is made ' +
-			'and never changes afterwards.'), form);
-
-	form.addEventListener('submit', (event) => {
-		event.preventDefault();
-		busy(submit, place, async () => {
-			await api('POST', '/vaults', specOf(form));
-			dialog.close();
-			done();
-		});
-	});
-	dialog.addEventListener('close', () => dialog.remove());
-	document.body.append(dialog);
-	dialog.showModal();
 }
