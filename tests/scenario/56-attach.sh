@@ -94,7 +94,12 @@ ok "TCP with a password is attached" attach tcp --spice "127.0.0.1:$tcp" \
 	--password-file "$work/password"
 ok "TLS is" attach tls --spice "tls:127.0.0.1:$tls" \
 	--password-file "$work/password" --ca-file "$work/pki/ca-cert.pem"
-ok "a Unix socket is" attach unix --spice "unix:$work/spice.sock"
+attach_here()
+{
+	(cd "$work" && attach "$@")
+}
+ok "a Unix socket is, by a relative path" attach_here unix \
+	--spice unix:spice.sock
 
 shown()
 {
