@@ -162,6 +162,10 @@ static int begin_part(struct export_job *e, const char *path,
 	r = disk_check_space(dirname(folder), 0, error);
 	if (!r && ftruncate(e->journal, 0))
 		r = error_errno(error, errno, "can't write the journal");
+	/* It will be there; which file it is, is not known yet. */
+	json_object_set_new(e->order, "part", json_array());
+	if (!r)
+		r = export_save(e, error);
 	return r ? r : make_part(path, error);
 }
 

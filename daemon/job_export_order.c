@@ -141,6 +141,17 @@ bool export_is_part(const struct export_job *e, const char *path)
 		       json_integer_value(json_array_get(part, 1));
 }
 
+/* Or one that a kill has left before the order knew which file it is. */
+static bool is_empty_part(const struct export_job *e, const char *path)
+{
+	const json_t *part = json_object_get(e->order, "part");
+	struct stat st;
+
+	return json_is_array(part) && !json_array_size(part) &&
+	       !lstat(path, &st) && S_ISREG(st.st_mode) && !st.st_size &&
+	       st.st_uid == geteuid();
+}
+
 static void delete_snapshot(struct export_job *e)
 {
 	const char *name = export_text(e, "snapshot");
@@ -174,7 +185,7 @@ static void forget_part(struct export_job *e)
 	char path[PATH_MAX];
 
 	export_part_path(export_text(e, "to"), path);
-	if (export_is_part(e, path))
+	if (export_is_part(e, path) || is_empty_part(e, path))
 		unlink(path);
 }
 

@@ -497,6 +497,18 @@ for time in first second third; do
 	ok "QEMU is killed in a pause, the $time time" killed_in_pause
 done
 
+# An export that was killed when its file had just been made, and another order.
+killed_early()
+{
+	mkdir "$folder/export" && : >"$work/early.part" &&
+		echo "{\"to\":\"$work/early\",\"moved\":false," \
+			"\"target\":\"\",\"ready\":true,\"part\":[]}" \
+			>"$folder/export/order.json" &&
+		ctl vault export $vault "$work/late.mvault" &&
+		[ ! -e "$work/early.part" ] && rm "$work/late.mvault"
+}
+ok "of an export that was killed early nothing is left" killed_early
+
 round=0
 while [ "$round" -lt "$rounds" ]; do
 	round=$((round + 1))
