@@ -49,7 +49,18 @@ static void add_stat(FILE *to, const char *path)
 			(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 }
 
-/* libvirt's drivers are modules of this process. */
+/*
+ * libvirt and its driver are in this process. What it loads besides, when
+ * there is a use for it, has no say.
+ */
+static bool is_driver(const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+
+	return strncmp(name, "libvirt.so", 10) == 0 ||
+	       strncmp(name, "libvirt_driver_qemu", 19) == 0;
+}
+
 static void add_libraries(FILE *to)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
@@ -58,7 +69,7 @@ static void add_libraries(FILE *to)
 	while (maps && fgets(line, sizeof(line), maps)) {
 		char *path = strchr(line, '/');
 
-		if (!path || !strstr(path, "libvirt"))
+		if (!path || !is_driver(path))
 			continue;
 		path[strcspn(path, "\n")] = '\0';
 		if (strcmp(path, last))
