@@ -73,7 +73,7 @@ static const char *brand_of(const char *model)
 static const char *vendor_of(const char *model)
 {
 	static const char *const amd[] = {"EPYC", "Opteron", "phenom", "athlon",
-					  "qemu"};
+					  "qemu64"};
 
 	for (size_t i = 0; i < sizeof(amd) / sizeof(amd[0]); i++)
 		if (strncmp(model, amd[i], strlen(amd[i])) == 0)
