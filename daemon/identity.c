@@ -16,6 +16,7 @@ static const struct {
 	enum identity_class class;
 } classes[] = {
 	/* what the host's clock gives */
+	{"rtc.offset", IDENTITY_NOTICE},
 	{"cpuid.4000001?.*", IDENTITY_MASKED},
 	{"cpuid.0000001[56].*", IDENTITY_MASKED},
 	{"probe.version", IDENTITY_MASKED},
@@ -253,8 +254,8 @@ static const struct {
 	const char *pattern;
 	unsigned version;
 } later[] = {
-	{"probe.version", 2}, {"cpu[0-9]*.*", 2}, {"usb.*", 2},
-	{"scsi.*", 2},        {"virtio.*", 2},    {"edid.*", 2},
+	{"probe.version", 2}, {"cpu[0-9]*.*", 2}, {"usb.*", 2}, {"scsi.*", 2},
+	{"virtio.*", 2},      {"edid.*", 2},      {"rtc.*", 3},
 };
 
 static bool is_unknown(const struct identity *identity, const char *name)

@@ -98,6 +98,12 @@ void identity_add_smbios(struct identity *identity,
 			 const struct probe_record *record, unsigned nth);
 void identity_add_tpm(struct identity *identity,
 		      const struct probe_record *record);
+/*
+ * How far the guest's clock is from UTC, which it was at the time `at` (s): a
+ * zone where it has local time. Nothing where the clock says nothing.
+ */
+void identity_add_clock(struct identity *identity,
+			const struct probe_record *cmos, int64_t at);
 /* Of disks that are neither ATA nor NVMe, displays and USB devices. */
 void identity_add_device(struct identity *identity,
 			 const struct probe_record *record);

@@ -380,6 +380,7 @@ static void add_record(struct identity *identity,
 		break;
 	case PROBE_CMOS:
 		add_cmos(identity, record);
+		identity_add_clock(identity, record, report->read_at);
 		break;
 	case PROBE_MEMORY:
 		add_memory(identity, record, uefi, counts->memory++);

@@ -45,6 +45,9 @@ int probe_header_check(const void *page, uint64_t memory,
 	return 0;
 }
 
+/* Of 64 processors there are some 15,000. */
+#define RECORDS_MAX 32768
+
 /* 1, 0 at the end, -EPROTO. */
 static int take(struct bytes *b, struct probe_record *record)
 {
@@ -64,14 +67,19 @@ int probe_report_parse(const void *data, size_t size,
 {
 	struct bytes b = bytes_of(data, size);
 	struct probe_record record;
+	unsigned count = 0;
 	int r;
 
 	*report = NULL;
 	if (!size || size > PROBE_MAX || size % 8)
 		return error_set(error, EPROTO,
 				 "the probe's report has %zu bytes", size);
-	while ((r = take(&b, &record)) == 1)
+	while ((r = take(&b, &record)) == 1 && ++count <= RECORDS_MAX)
 		;
+	if (r == 1)
+		return error_set(error, EPROTO,
+				 "the probe's report has over %d records",
+				 RECORDS_MAX);
 	if (r)
 		return error_set(error, EPROTO,
 				 "a record of the probe's report, before byte "

@@ -430,6 +430,7 @@ static int run_once(struct run *run, struct probe_report **report,
 	started = ms_since(&run->start);
 	r = take_report(run, report, error);
 	if (!r) {
+		(*report)->read_at = time(NULL);
 		(*report)->start_ms = started;
 		(*report)->report_ms = ms_since(&run->start);
 		run->done = true;

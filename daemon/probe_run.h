@@ -25,6 +25,7 @@ struct vault_source;
 struct probe_report {
 	uint8_t *data; /* records, see daemon/probe/report.h */
 	size_t size;
+	int64_t read_at;    /* s since 1970; 0: not known */
 	unsigned start_ms;  /* until QEMU ran */
 	unsigned report_ms; /* until the report was read */
 	unsigned total_ms;  /* until nothing of the probe was left */

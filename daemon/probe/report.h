@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 /* Another one when the report has more in it; see identity_diff. */
-#define PROBE_VERSION 2
+#define PROBE_VERSION 3
 #define PROBE_BIOS_ADDRESS 0x1000000u /* 16 MiB */
 #define PROBE_UEFI_ADDRESS 0x10000u   /* 64 KiB */
 #define PROBE_UEFI_END 0xa0000u       /* 640 KiB */

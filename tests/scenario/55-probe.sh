@@ -147,6 +147,7 @@ cat >"$work/elsewhere.xml" <<END
 <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>
 <features><acpi/><apic/></features>
 <cpu mode='custom' match='exact'><model>EPYC</model></cpu>
+<clock offset='variable' adjustment='-12600' basis='utc'/>
 <devices>
 <emulator>/usr/bin/qemu-system-x86_64</emulator>
 $(disk_xml 10 sda scsi '<vendor>ACME</vendor><product>Rocket disk</product>')
@@ -186,7 +187,8 @@ sees_devices()
 		is elsewhere1 'usb.*[.]id' '46f4:0001
 0627:0001' &&
 		is elsewhere1 'edid.*[.]maker' RHT-1234 &&
-		is elsewhere1 'nic.0.mac' 52:54:00:aa:bb:cc
+		is elsewhere1 'nic.0.mac' 52:54:00:aa:bb:cc &&
+		is elsewhere1 'rtc.offset' -03:30
 }
 sees_processors()
 {

@@ -459,6 +459,68 @@ what_an_earlier_probe_could_not_see_makes_no_difference(void **state)
 	identity_free(before);
 }
 
+static const char *offset_of(const uint8_t cmos[128], int64_t at)
+{
+	const struct probe_record record = {
+		.kind = PROBE_CMOS, .bytes = cmos, .size = 128};
+	struct identity *identity = calloc(1, sizeof(*identity));
+	const struct identity_field *field;
+	static char text[16];
+
+	identity_add_clock(identity, &record, at);
+	field = identity_find(identity, "rtc.offset");
+	snprintf(text, sizeof(text), "%s", field ? field->value : "");
+	identity_free(identity);
+	return text;
+}
+
+static void the_clock_tells_a_zone(void **state)
+{
+	/* 2026-03-01 00:30:05 in BCD, of 24 hours */
+	uint8_t cmos[128] = {0x05, 0, 0x30, 0,    0x00, 0, 0,
+			     0x01, 3, 0x26, 0x26, 0x02, 0, 0x80};
+	const int64_t utc = 1772325005;
+
+	(void)state;
+	cmos[0x32] = 0x20;
+	assert_string_equal(offset_of(cmos, utc), "+00:00");
+	assert_string_equal(offset_of(cmos, utc + 20), "+00:00");
+	assert_string_equal(offset_of(cmos, utc - 20), "+00:00");
+	assert_string_equal(offset_of(cmos, utc - 3600), "+01:00");
+	assert_string_equal(offset_of(cmos, utc + 12600 + 9), "-03:30");
+	assert_string_equal(offset_of(cmos, utc - 20700 - 9), "+05:45");
+	assert_string_equal(offset_of(cmos, 0), "");
+	cmos[2] = 0x3a;
+	assert_string_equal(offset_of(cmos, utc), "");
+	cmos[2] = 30;
+	cmos[0] = 5;
+	cmos[9] = 26;
+	cmos[0x32] = 20;
+	cmos[0x0b] = 0x06; /* binary */
+	assert_string_equal(offset_of(cmos, utc), "+00:00");
+	assert_int_equal(identity_class_of("rtc.offset"), IDENTITY_NOTICE);
+}
+
+/* The work that a report makes must not grow with its square for ever. */
+static void too_many_records_are_refused(void **state)
+{
+	struct probe_report *report;
+	struct buffer b = {0};
+	struct error error;
+
+	(void)state;
+	for (unsigned i = 0; i < 32768; i++)
+		put(&b, PROBE_MSR, 1, i, NULL, 0);
+	assert_int_equal(probe_report_parse(b.data, b.size, &report, &error),
+			 0);
+	probe_report_free(report);
+	put(&b, PROBE_MSR, 1, 0, NULL, 0);
+	assert_int_equal(probe_report_parse(b.data, b.size, &report, &error),
+			 -EPROTO);
+	assert_null(report);
+	buffer_free(&b);
+}
+
 static void json_there_and_back(void **state)
 {
 	struct identity *a = identify(machine("MV1", 7)), *b;
@@ -586,6 +648,8 @@ int main(void)
 		cmocka_unit_test(what_is_sealed_does),
 		cmocka_unit_test(
 			what_an_earlier_probe_could_not_see_makes_no_difference),
+		cmocka_unit_test(the_clock_tells_a_zone),
+		cmocka_unit_test(too_many_records_are_refused),
 		cmocka_unit_test(json_there_and_back),
 		cmocka_unit_test(a_report_without_a_machine_is_refused),
 		cmocka_unit_test(contents_are_not_trusted),
