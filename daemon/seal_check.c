@@ -8,12 +8,14 @@
 
 #include "daemon/control.h"
 #include "daemon/event.h"
+#include "daemon/folder.h"
 #include "daemon/log.h"
 #include "daemon/probe_run.h"
 #include "daemon/seal_file.h"
 #include "daemon/units.h"
 #include "daemon/vault.h"
 
+#define DEFINITION_MAX (1 << 20)
 #define LOGGED 32 /* fields in an event */
 
 static const char *text_of(const json_t *json, const char *name)
@@ -34,6 +36,7 @@ struct check {
 	json_t *last; /* its `check`; borrowed */
 	json_t *host; /* as it is now */
 	char definition[SEAL_DIGEST_SIZE];
+	bool same_state; /* of its disks, TPM and firmware variables */
 	json_t *drift, *noted;
 	char digest[IDENTITY_DIGEST_SIZE];
 };
@@ -96,6 +99,9 @@ static int check_open(struct check *check, struct control *control,
 				 "its domain.xml is missing: seal/domain.xml "
 				 "is the sealed one; copy it there");
 	r = seal_file_digest(path, check->definition, error);
+	if (!r)
+		r = seal_state_check(control, vault, check->seal,
+				     &check->same_state, error);
 	return r ? r
 		 : seal_host(control, vault,
 			     json_object_get(check->last, "host"), &check->host,
@@ -105,7 +111,7 @@ static int check_open(struct check *check, struct control *control,
 /* Nothing that has a say is other than when it was all right last. */
 static bool is_as_checked(const struct check *check)
 {
-	return check->last &&
+	return check->last && check->same_state &&
 	       json_equal(json_object_get(check->last, "host"), check->host) &&
 	       strcmp(text_of(check->last, "definition"), check->definition) ==
 		       0 &&
@@ -149,7 +155,35 @@ int seal_probe(struct control *control, const struct vault *vault,
 	return r;
 }
 
-static int compare(struct check *check, struct error *error)
+static bool is_redefined(const struct check *check)
+{
+	return strcmp(text_of(json_object_get(check->seal->json, "files"),
+			      "seal/domain.xml"),
+		      check->definition) != 0;
+}
+
+/* Of the definition, where no probe sees it. */
+static int compare_definitions(struct check *check, struct error *error)
+{
+	char path[PATH_MAX], *sealed = NULL, *now = NULL;
+	int r;
+
+	vault_path(check->control, check->vault->uuid, "seal/domain.xml", path);
+	r = folder_read(path, DEFINITION_MAX, &sealed, error);
+	vault_path(check->control, check->vault->uuid, "domain.xml", path);
+	if (!r)
+		r = folder_read(path, DEFINITION_MAX, &now, error);
+	if (!r) {
+		json_decref(check->drift);
+		r = seal_definition_diff(sealed, now, &check->drift, error);
+	}
+	free(sealed);
+	free(now);
+	return r;
+}
+
+/* What the probe reads, and the sealed fields that it has otherwise. */
+static int compare_probed(struct check *check, struct error *error)
 {
 	struct probe_report *report;
 	struct identity *now;
@@ -167,6 +201,25 @@ static int compare(struct check *check, struct error *error)
 		seal_fields_diff(check->seal->identity, now, IDENTITY_NOTICE);
 	identity_free(now);
 	probe_report_free(report);
+	return 0;
+}
+
+static int compare(struct check *check, struct error *error)
+{
+	int r = compare_probed(check, error);
+
+	/* It may be such that libvirt refuses it. */
+	if (r && (!is_redefined(check) || compare_definitions(check, NULL) ||
+		  !json_array_size(check->drift)))
+		return r;
+	if (r) {
+		check->noted = json_array();
+		error_clear(error);
+	} else if (is_redefined(check) && !json_array_size(check->drift)) {
+		r = compare_definitions(check, error);
+		if (r)
+			return r;
+	}
 	return write_check(check, error);
 }
 
@@ -188,8 +241,7 @@ static void advise(const struct check *check, char *text, size_t size)
 	const json_t *host = json_object_get(sealed, "host");
 	char changed[140];
 
-	if (strcmp(text_of(json_object_get(sealed, "files"), "seal/domain.xml"),
-		   check->definition)) {
+	if (is_redefined(check)) {
 		snprintf(text, size,
 			 "domain.xml is not the sealed one: copy "
 			 "seal/domain.xml over it");

@@ -81,6 +81,21 @@ json_t *seal_fields_diff(const struct identity *before,
  */
 void seal_describe(const json_t *diff, char *text, size_t size);
 
+/*
+ * The same of two definitions (XML), as far as they are the guest's machine
+ * and not the host's side of it; -EINVAL for what is no definition.
+ */
+int seal_definition_diff(const char *before, const char *now, json_t **diff,
+			 struct error *error);
+
+/*
+ * Whether disks, TPM and firmware variables of the vault are those that were
+ * sealed, as far as their files tell; where not, a probe has to look.
+ * -EBADMSG when one is missing that the guest would get a new one for.
+ */
+int seal_state_check(struct control *control, const struct vault *vault,
+		     const struct seal *seal, bool *same, struct error *error);
+
 /* What a fingerprint says of a new seal. */
 struct seal_new {
 	struct control *control;

@@ -309,6 +309,76 @@ static void features_are_written_out(void **state)
 	free(xml);
 }
 
+/* --- definitions ------------------------------------------------------- */
+
+#define QEMU "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"
+#define MACHINE \
+	"<domain type='kvm' " QEMU "><name>a</name>" \
+	"<clock offset='utc'/><features><acpi/><apic/></features><devices>" \
+	"<disk type='file'><driver cache='none'/><source file='/a'/>" \
+	"<serial>A</serial></disk>" \
+	"<disk><serial>B</serial><boot order='1'/></disk>" \
+	"<sound model='ich9'><codec type='duplex'/></sound></devices>" \
+	"<qemu:commandline><qemu:arg value='-L'/><qemu:arg value='x'/>" \
+	"</qemu:commandline></domain>"
+
+/* The text of a definition in which one piece is another. */
+static char *edit(const char *piece, const char *by)
+{
+	const char *at = strstr(MACHINE, piece);
+	char *text;
+
+	assert_non_null(at);
+	assert_true(asprintf(&text, "%.*s%s%s", (int)(at - MACHINE), MACHINE,
+			     by, at + strlen(piece)) > 0);
+	return text;
+}
+
+static void changed_definitions_are_told(void **state)
+{
+	static const struct {
+		const char *piece, *by, *told;
+	} edits[] = {
+		{"'kvm'", "'qemu'", ""},
+		{"<name>a</name>", "<title>t</title><!-- c -->", ""},
+		{"<driver cache='none'/><source file='/a'/>", "", ""},
+		{"<boot order='1'/>", "<boot order='2'/>", ""},
+		{"</qemu:commandline>",
+		 "<qemu:arg value='-fw_cfg'/>"
+		 "<qemu:arg value='name=opt/a,string=b'/></qemu:commandline>",
+		 ""},
+		{"'utc'", "'localtime'",
+		 "definition.clock.offset was \"utc\", is \"localtime\""},
+		{"<acpi/>", "",
+		 "definition.features.acpi was \"yes\", is absent"},
+		{"<acpi/>", "<acpi/><pae/>",
+		 "definition.features.pae was absent, is \"yes\""},
+		{"B</s", "C</s",
+		 "definition.devices.disk#2.serial was \"B\", is \"C\""},
+		{"duplex", "micro",
+		 "definition.devices.sound.codec.type was \"duplex\", is "
+		 "\"micro\""},
+		{"'x'", "'y'",
+		 "definition.commandline.arg#2.value was \"x\", is \"y\""},
+	};
+	char *now, told[200];
+	json_t *diff;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(edits) / sizeof(*edits); i++) {
+		now = edit(edits[i].piece, edits[i].by);
+		assert_int_equal(
+			seal_definition_diff(MACHINE, now, &diff, NULL), 0);
+		seal_describe(diff, told, sizeof(told));
+		assert_string_equal(told, edits[i].told);
+		json_decref(diff);
+		free(now);
+	}
+	assert_int_equal(seal_definition_diff(MACHINE, "<x/>", &diff, NULL),
+			 -EINVAL);
+	assert_null(diff);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +394,7 @@ int main(void)
 		cmocka_unit_test(a_difference_is_told_plainly),
 		cmocka_unit_test(a_change_of_the_host_is_told),
 		cmocka_unit_test(features_are_written_out),
+		cmocka_unit_test(changed_definitions_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
