@@ -84,10 +84,11 @@ int hypervisor_expand(struct hypervisor *h, const char *xml, char **expanded,
 
 /*
  * The definition of a domain of another libvirt, "embed" excepted, without its
- * passwords; free() it. -ENOENT; -EBUSY when it runs. A process that has used
- * the embedded driver takes every qemu: URI for its own, so another one asks:
- * mediavmd definition URI DOMAIN, which writes the text to descriptor 3, or what
- * went wrong, with an errno value as its exit status.
+ * passwords; free() it. -ENOENT; -EBUSY when it runs; -EINVAL for a URI by which
+ * libvirt would run a program. A process that has used the embedded driver takes
+ * every qemu: URI for its own, so another one asks: mediavmd definition URI
+ * DOMAIN, which writes the text to descriptor 3, or what went wrong, with an
+ * errno value as its exit status.
  */
 int hypervisor_foreign_xml(const char *uri, const char *domain, char **xml,
 			   struct error *error);

@@ -116,6 +116,19 @@ ok "a domain that runs is refused" sh -c "
 ok "the host's libvirt is asked, and what to do without one is said" \
 	is_refused "no libvirtd answers.*$work/no.socket" ctl vault adopt test \
 	--connect "qemu:///system?socket=$work/no.socket"
+runs_nothing()
+{
+	is_refused 'may not name a program' ctl vault adopt test --connect "$1" &&
+		[ ! -e "$work/ran" ]
+}
+printf '#!/bin/sh\n: >%s/ran\n' "$work" >"$work/program"
+chmod 755 "$work/program"
+for parameter in command COMMAND co%6dmand; do
+	ok "no program is run by a URI with $parameter" runs_nothing \
+		"qemu+ext:///system?$parameter=$work/program"
+	ok "nor over ssh" runs_nothing \
+		"qemu+ssh://localhost/system?$parameter=$work/program"
+done
 ok "nothing is left of those" sh -c "[ \"\$(ls '$state/vaults')\" = '' ]"
 
 ok "it is taken over" sh -c "'$BUILDDIR/mediavmctl' --json \
