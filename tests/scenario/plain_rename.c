@@ -13,7 +13,8 @@ int main(int argc, char **argv)
 
 	if (argc < 2 || !filter ||
 	    seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL),
-			     SCMP_SYS(renameat2), 1, SCMP_A4(SCMP_CMP_NE, 0)) ||
+			     SCMP_SYS(renameat2), 1,
+			     SCMP_A4(SCMP_CMP_NE, 0, 0)) ||
 	    seccomp_load(filter)) {
 		fprintf(stderr, "plain_rename: can't\n");
 		return 1;
