@@ -123,7 +123,8 @@ static int refuse_copy(const struct lease_scene *scene, const char *what,
 	if (scene->entry.state == LEASE_HELD ||
 	    scene->entry.state == LEASE_HANDED)
 		return refuse_entry(scene, what, error);
-	if (mine->state == LEASE_COPY && mine->epoch == 0) {
+	if (mine->state == LEASE_COPY && mine->epoch == 0 &&
+	    scene->entry.state == LEASE_NONE) {
 		snprintf(why, sizeof(why),
 			 "it came here as a backup on %s, and the machine may "
 			 "still be in use where that was made",

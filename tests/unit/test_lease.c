@@ -583,6 +583,14 @@ static void a_backup_starts_by_its_owners_word(void **state)
 	assert_int_equal(epoch_of(FAR), 3);
 }
 
+static void a_backup_of_what_never_ran_says_so(void **state)
+{
+	(void)state;
+	copy(FIRST, FAR);
+	assert_int_equal(take_over(FAR, NULL), 0);
+	assert_refused(FAR, "it came here as a backup on 2");
+}
+
 static void the_other_refuses_when_it_sees_that(void **state)
 {
 	(void)state;
@@ -701,6 +709,7 @@ int main(void)
 		TEST(a_cut_move_goes_on),
 		TEST(a_copy_can_not_hand_over),
 		TEST(a_backup_starts_by_its_owners_word),
+		TEST(a_backup_of_what_never_ran_says_so),
 		TEST(the_other_refuses_when_it_sees_that),
 		TEST(a_state_folder_on_another_host_is_a_copy),
 		TEST(a_shared_registry_tells_hosts_apart),
